@@ -1,0 +1,242 @@
+// A small WebAssembly assembler: functions are written as TypeScript that emits the loop it reads like, and
+// `assemble` gives the bytes of a module. Binary format: WebAssembly specification, chapter 5.
+
+import { toI32, i32, unsigned } from "./instructions.ts";
+import type { Expression, I32, Statement, V128, ValueType } from "./instructions.ts";
+
+export * from "./instructions.ts";
+
+/** A variable of a function. As an expression it reads itself. */
+export interface Local<T extends ValueType> extends Expression<T> {
+  readonly index: number;
+}
+
+/** A place that `br` and `brIf` leave for: the end of a block, or the start of a loop. */
+export interface Label {
+  readonly depth: number;
+}
+
+export interface FunctionReference<P extends readonly ValueType[], R extends ValueType | "void"> {
+  readonly index: number;
+  readonly parameters: P;
+  readonly result: R;
+}
+
+type Locals<P extends readonly ValueType[]> = { [I in keyof P]: Local<P[I]> };
+type Arguments<P extends readonly ValueType[]> = { [I in keyof P]: P[I] extends "i32" ? I32 : Expression<P[I]> };
+
+const typeCode: Record<ValueType, number> = { i32: 0x7f, f32: 0x7d, f64: 0x7c, v128: 0x7b };
+const emptyBlock = 0x40;
+const end = 0x0b;
+
+/** Collects the body of one function. */
+export class FunctionBuilder {
+  readonly #locals: ValueType[] = [];
+  readonly #parameters: number;
+  readonly #body: number[] = [];
+  #depth = 0;
+
+  constructor(parameters: number) {
+    this.#parameters = parameters;
+  }
+
+  /** A new variable, zero at first. */
+  local<T extends ValueType>(type: T): Local<T> {
+    const index = this.#parameters + this.#locals.push(type) - 1;
+    return { type, index, code: [0x20, ...unsigned(index)] };
+  }
+
+  /** A new variable that starts as `value`. */
+  let<T extends ValueType>(value: Expression<T>): Local<T> {
+    const local = this.local(value.type);
+    this.set(local, value);
+    return local;
+  }
+
+  set<T extends ValueType>(local: Local<T>, value: Expression<T>): void {
+    if (local.type !== value.type) {
+      throw new TypeError(`assembler: a local of type ${local.type} cannot hold a value of type ${value.type}`);
+    }
+    this.#emit(value.code, [0x21, ...unsigned(local.index)]);
+  }
+
+  increment(local: Local<"i32">, by: I32): void {
+    this.set(local, i32.add(local, by));
+  }
+
+  do(...statements: Statement[]): void {
+    for (const statement of statements) this.#emit(statement.code);
+  }
+
+  /** `for (i = from; i < to; i += step) body(i)` over signed integers; `step` is a positive literal. */
+  loop(from: I32, to: I32, step: number, body: (i: Local<"i32">) => void): void {
+    const [first, last] = [toI32(from), toI32(to)];
+    if (!Number.isInteger(step) || step <= 0) throw new RangeError(`assembler: a loop steps upwards, got ${step}`);
+    const certain = first.known !== undefined && last.known !== undefined;
+    if (certain && first.known! >= last.known!) return;
+    const i = this.let(first);
+    const limit = last.known !== undefined ? last : this.let(last);
+    const rounds = () =>
+      this.repeat(() => {
+        body(i);
+        this.increment(i, step);
+        return i32.lt_s(i, limit);
+      });
+    if (certain) rounds();
+    else this.if(i32.lt_s(i, limit), rounds);
+  }
+
+  /** `do { ... } while (condition)`, where the body returns its condition. */
+  repeat(body: () => I32): void {
+    this.#emit([0x03, emptyBlock]);
+    this.#depth++;
+    this.#emit(toI32(body()).code, [0x0d, 0]);
+    this.#depth--;
+    this.#emit([end]);
+  }
+
+  while(condition: () => I32, body: () => void): void {
+    this.block((done) =>
+      this.repeat(() => {
+        this.brIf(done, i32.eqz(condition()));
+        body();
+        return 1;
+      }),
+    );
+  }
+
+  /** A block that `br(label)` leaves early. */
+  block(body: (label: Label) => void): void {
+    this.#emit([0x02, emptyBlock]);
+    body({ depth: this.#depth++ });
+    this.#depth--;
+    this.#emit([end]);
+  }
+
+  /** A condition known at emission keeps one branch only. */
+  if(condition: I32, then: () => void, otherwise?: () => void): void {
+    const test = toI32(condition);
+    if (test.known !== undefined) {
+      if (test.known !== 0) then();
+      else otherwise?.();
+      return;
+    }
+    this.#emit(test.code, [0x04, emptyBlock]);
+    this.#depth++;
+    then();
+    if (otherwise !== undefined) {
+      this.#emit([0x05]);
+      otherwise();
+    }
+    this.#depth--;
+    this.#emit([end]);
+  }
+
+  br(label: Label): void {
+    this.#emit([0x0c, ...unsigned(this.#distance(label))]);
+  }
+
+  brIf(label: Label, condition: I32): void {
+    this.#emit(toI32(condition).code, [0x0d, ...unsigned(this.#distance(label))]);
+  }
+
+  /** Returns a value from the function; without one, from a function that has no result. */
+  return(value?: Expression<ValueType>): void {
+    this.#emit(value?.code ?? [], [0x0f]);
+  }
+
+  /** Throws away a value that was computed for its effect, such as an atomic's. */
+  drop(value: Expression<ValueType>): void {
+    this.#emit(value.code, [0x1a]);
+  }
+
+  /** The function's entry of the code section. */
+  finish(): number[] {
+    const locals = this.#locals.flatMap((type) => [1, typeCode[type]]);
+    return sized([...unsigned(this.#locals.length), ...locals, ...this.#body, end]);
+  }
+
+  #distance(label: Label): number {
+    if (label.depth >= this.#depth) throw new RangeError("assembler: branch to a block that has ended");
+    return this.#depth - label.depth - 1;
+  }
+
+  #emit(...codes: (readonly number[])[]): void {
+    for (const code of codes) for (const byte of code) this.#body.push(byte);
+  }
+}
+
+/** A module that imports one memory as `"env"."memory"`. Functions may call those defined before them. */
+export class ModuleBuilder {
+  readonly #shared: boolean;
+  readonly #types: number[][] = [];
+  readonly #functions: number[] = [];
+  readonly #bodies: number[][] = [];
+  readonly #exports: number[][] = [];
+
+  /** `shared` must say what the memory that will be imported is. */
+  constructor(options: { shared: boolean }) {
+    this.#shared = options.shared;
+  }
+
+  function<const P extends readonly ValueType[], R extends ValueType | "void">(
+    signature: { parameters: P; result: R; export?: string },
+    body: (f: FunctionBuilder, ...parameters: Locals<P>) => void,
+  ): FunctionReference<P, R> {
+    const { parameters, result } = signature;
+    const index = this.#functions.push(this.#typeIndex(parameters, result)) - 1;
+    const builder = new FunctionBuilder(parameters.length);
+    const locals = parameters.map((type, i) => ({ type, index: i, code: [0x20, ...unsigned(i)] }));
+    body(builder, ...(locals as unknown as Locals<P>));
+    this.#bodies.push(builder.finish());
+    if (signature.export !== undefined) this.#exports.push([...name(signature.export), 0x00, ...unsigned(index)]);
+    return { index, parameters, result };
+  }
+
+  assemble(): Uint8Array<ArrayBuffer> {
+    // A shared import must state a maximum; both limits are the widest there are, so any memory fits.
+    const limits = this.#shared ? [0x03, 0, ...unsigned(65536)] : [0x00, 0];
+    const memory = [...name("env"), ...name("memory"), 0x02, ...limits];
+    return Uint8Array.from([
+      ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+      ...section(1, this.#types),
+      ...section(2, [memory]),
+      ...section(3, this.#functions.map(unsigned)),
+      ...section(7, this.#exports),
+      ...section(10, this.#bodies),
+    ]);
+  }
+
+  #typeIndex(parameters: readonly ValueType[], result: ValueType | "void"): number {
+    const results = result === "void" ? [0] : [1, typeCode[result]];
+    const type = [0x60, parameters.length, ...parameters.map((parameter) => typeCode[parameter]), ...results];
+    const known = this.#types.findIndex((other) => other.join() === type.join());
+    return known >= 0 ? known : this.#types.push(type) - 1;
+  }
+}
+
+/** The value of a call; a call to a function without a result is a statement for `do`. */
+export function call<P extends readonly ValueType[], R extends ValueType | "void">(
+  callee: FunctionReference<P, R>,
+  ...values: Arguments<P>
+): Expression<R> {
+  const codes = (values as readonly (I32 | V128)[]).map((value) => (typeof value === "number" ? toI32(value) : value));
+  codes.forEach((value, i) => {
+    if (value.type !== callee.parameters[i]) {
+      throw new TypeError(`assembler: argument ${i} of a call must be ${callee.parameters[i]}, got ${value.type}`);
+    }
+  });
+  return { type: callee.result, code: [...codes.flatMap((value) => value.code), 0x10, ...unsigned(callee.index)] };
+}
+
+function sized(bytes: number[]): number[] {
+  return [...unsigned(bytes.length), ...bytes];
+}
+
+function name(text: string): number[] {
+  return sized([...new TextEncoder().encode(text)]);
+}
+
+function section(id: number, entries: number[][]): number[] {
+  return [id, ...sized([...unsigned(entries.length), ...entries.flat()])];
+}
