@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { test } from "node:test";
+import { CommanderError } from "commander";
+import { exitCode, explain, Interrupted, UsageError } from "../../bin/errors.ts";
+import { ShapeError } from "../../lib/errors.ts";
+
+function kilonet(...args: string[]) {
+  return spawnSync(process.execPath, ["bin/kilonet.js", ...args], { encoding: "utf8" });
+}
+
+test("--version prints the version of the package", () => {
+  const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
+  const { status, stdout } = kilonet("--version");
+  assert.deepEqual([status, stdout], [0, `${version}\n`]);
+});
+
+test("--help prints how to use it, and is no error", () => {
+  const { status, stdout, stderr } = kilonet("--help");
+  assert.deepEqual([status, stderr], [0, ""]);
+  assert.match(stdout, /^Usage: kilonet /);
+});
+
+test("a mistake gives one line, exit code 2 and nothing on standard output", () => {
+  const { status, stdout, stderr } = kilonet("--nonsense");
+  assert.deepEqual([status, stdout, stderr], [2, "", "kilonet: unknown option '--nonsense'\n"]);
+});
+
+test("--debug shows where an error comes from", () => {
+  assert.match(kilonet("--debug", "--nonsense").stderr, /\n {4}at /);
+});
+
+test("the exit code tells failure, wrong use and interruption apart", () => {
+  assert.equal(exitCode(new ShapeError("a")), 1);
+  assert.equal(exitCode("a"), 1);
+  assert.equal(exitCode(new UsageError("a")), 2);
+  assert.equal(exitCode(new CommanderError(1, "commander.unknownOption", "a")), 2);
+  assert.equal(exitCode(new CommanderError(1, "commander.help", "a")), 2);
+  assert.equal(exitCode(new CommanderError(0, "commander.helpDisplayed", "a")), 0);
+  assert.equal(exitCode(new Interrupted("a")), 130);
+});
+
+test("an error is explained in one line", () => {
+  assert.equal(explain(new ShapeError("inner sizes differ:\n  8 and 9\n")), "inner sizes differ: 8 and 9");
+  assert.equal(explain(new TypeError("a is undefined")), "internal error: a is undefined (--debug shows where)");
+  assert.equal(explain("a"), "a");
+});
+
+test("errors of the system are told in words, with the path", () => {
+  assert.equal(explain(caught(() => readFileSync("no/such"))), "no/such: no such file or folder");
+  assert.equal(explain(caught(() => readFileSync("lib"))), "is a folder, a file was expected");
+  assert.equal(explain(caught(() => writeFileSync("LICENSE/a", ""))), "LICENSE/a: a part of the path is not a folder");
+});
+
+function caught(action: () => void): unknown {
+  try {
+    action();
+  } catch (error) {
+    return error;
+  }
+  throw new assert.AssertionError({ message: "nothing was thrown" });
+}
