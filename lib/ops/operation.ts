@@ -27,6 +27,8 @@ export interface GradientCall<Attributes> {
   readonly outputs: readonly Tensor[];
   /** Gradient of the loss with respect to `outputs[0]`, of its shape. */
   readonly dy: Tensor;
+  /** Which inputs the loss is differentiated through: for the others nothing need be computed. */
+  readonly needs: readonly boolean[];
 }
 
 /**
@@ -37,8 +39,11 @@ export interface Operation<Attributes> {
   readonly name: string;
   /** The shape rule. Throws `ShapeError` where shapes do not meet. */
   readonly outputs: (inputs: readonly TensorSpec[], attributes: Attributes) => readonly TensorSpec[];
-  /** One entry per input: its gradient, of its shape, or `null` where there is none. */
-  readonly gradients: readonly (((call: GradientCall<Attributes>) => Tensor) | null)[];
+  /**
+   * One entry per input: its gradient, of its shape, or `null` where there is none or none is needed. `null` as a whole
+   * for an operation that is not differentiated (updates, draws, gradient kernels).
+   */
+  readonly gradient: ((call: GradientCall<Attributes>) => readonly (Tensor | null)[]) | null;
   /** Inputs that the kernel overwrites in place: variables. */
   readonly overwrites?: readonly number[];
   readonly reference: ReferenceKernel<Attributes>;

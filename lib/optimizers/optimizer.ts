@@ -1,0 +1,125 @@
+import { ShapeError } from "../errors.ts";
+import { where } from "../ops/arithmetic.ts";
+import type { Operation } from "../ops/operation.ts";
+import { sizeOf } from "../shape.ts";
+import type { Tensor, Variable } from "../tensor.ts";
+import type { Weights } from "../weights.ts";
+
+/** An optimizer's memory as plain data: with it, training goes on as if it had never stopped. */
+export interface OptimizerState {
+  readonly steps: number;
+  /** All moments, named `<parameter>.<moment>`, in order. */
+  readonly moments: Weights;
+}
+
+/** How one parameter is updated, given its moments in the order of their names. */
+export interface Rule {
+  readonly moments: readonly string[];
+  update(target: Target, gradient: Tensor, rate: number): void;
+  /** Called once before the updates of a step, with its number, from 1. */
+  begin(step: number): void;
+}
+
+export interface Target {
+  readonly parameter: Variable;
+  readonly moments: readonly Variable[];
+  readonly mask: Variable | null;
+}
+
+/** Updates variables from their gradients by one rule, and keeps the moments that the rule needs. */
+export class Optimizer {
+  private readonly rule: Rule;
+  private readonly targets: Target[];
+  private taken = 0;
+
+  /** @internal Made by `sgd`, `adam`, `adamW`. */
+  constructor(parameters: readonly Variable[], rule: Rule) {
+    if (parameters.length === 0) throw new ShapeError("optimizer: needs at least one parameter, got none");
+    this.rule = rule;
+    this.targets = parameters.map((parameter) => ({
+      parameter,
+      moments: rule.moments.map((name) => zeros(parameter, `${parameter.name}.${name}`)),
+      mask: null,
+    }));
+  }
+
+  /** How many updates were made. */
+  get steps(): number {
+    return this.taken;
+  }
+
+  /** One update of every parameter with `gradients`, in the order of the parameters, at learning rate `rate`. */
+  update(gradients: readonly Tensor[], rate: number): void {
+    if (gradients.length !== this.targets.length) {
+      throw new ShapeError(`optimizer: ${this.targets.length} parameters need as many gradients, got ${gradients.length}`);
+    }
+    this.taken += 1;
+    this.rule.begin(this.taken);
+    this.targets.forEach((target, i) => this.rule.update(target, gradients[i]!, rate));
+  }
+
+  /**
+   * Holds parameters, gradients and moments at zero wherever their mask is 0, from now on: one mask per parameter, `null`
+   * for none. The parameters themselves are set to zero there at once.
+   */
+  mask(masks: readonly (ArrayLike<number> | null)[]): void {
+    if (masks.length !== this.targets.length) {
+      throw new ShapeError(`mask: ${this.targets.length} parameters need as many masks, got ${masks.length}`);
+    }
+    this.targets.forEach((target, i) => {
+      const mask = masks[i]!;
+      const { parameter } = target;
+      if (mask === null) {
+        this.targets[i] = { ...target, mask: null };
+        return;
+      }
+      if (Array.from(mask).some((value) => value !== 0 && value !== 1)) {
+        throw new RangeError(`mask: ${parameter.name} needs a mask of ones and zeros`);
+      }
+      const variable = target.mask ?? parameter.runtime.variable(mask, parameter.shape, `${parameter.name}.mask`);
+      variable.assign(mask);
+      this.targets[i] = { ...target, mask: variable };
+      for (const held of [parameter, ...target.moments]) held.assign(where(variable, held, 0));
+    });
+  }
+
+  /** A copy of the memory, for a checkpoint. */
+  async state(): Promise<OptimizerState> {
+    const moments: Weights[number][] = [];
+    for (const variable of this.targets.flatMap((target) => target.moments)) {
+      moments.push({ name: variable.name, shape: variable.shape, values: Float32Array.from(await variable.read()) });
+    }
+    return { steps: this.taken, moments };
+  }
+
+  /** Takes over the memory of an optimizer of the same kind and parameters. */
+  restore({ steps, moments }: OptimizerState): void {
+    const own = this.targets.flatMap((target) => target.moments);
+    const fits = moments.length === own.length && own.every((variable, i) => variable.name === moments[i]!.name);
+    if (!fits) {
+      throw new ShapeError(
+        `optimizer: the state must hold ${own.map(({ name }) => name).join(", ")}; got ${moments.map(({ name }) => name).join(", ")}`,
+      );
+    }
+    own.forEach((variable, i) => variable.assign(moments[i]!.values));
+    this.taken = steps;
+    this.rule.begin(steps);
+  }
+}
+
+function zeros(parameter: Variable, name: string): Variable {
+  return parameter.runtime.variable(new Float32Array(sizeOf(parameter.shape)), parameter.shape, name);
+}
+
+/** Runs an update kernel, with the mask behind the other inputs if there is one. */
+export function runUpdate<Attributes extends { readonly masked: boolean }>(
+  operation: Operation<Attributes>,
+  { parameter, moments, mask }: Target,
+  gradient: Tensor,
+  attributes: Omit<Attributes, "masked">,
+  scalars: readonly number[],
+): void {
+  const inputs = [parameter, gradient, ...moments, ...(mask === null ? [] : [mask])];
+  const all = { ...attributes, masked: mask !== null } as Attributes;
+  parameter.runtime.run(operation, inputs, { attributes: all, scalars });
+}

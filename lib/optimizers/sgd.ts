@@ -1,0 +1,23 @@
+import { sgdUpdate } from "../ops/update.ts";
+import type { Variable } from "../tensor.ts";
+import { Optimizer, runUpdate } from "./optimizer.ts";
+
+export interface SgdOptions {
+  /** Share of the velocity kept at each step, default 0. */
+  readonly momentum?: number;
+  /** Nesterov's form (Sutskever et al. 2013), default false. */
+  readonly nesterov?: boolean;
+  /** Factor of w added to its gradient, default 0. */
+  readonly weightDecay?: number;
+}
+
+/** Stochastic gradient descent. */
+export function sgd(parameters: readonly Variable[], options: SgdOptions = {}): Optimizer {
+  const { momentum = 0, nesterov = false, weightDecay = 0 } = options;
+  return new Optimizer(parameters, {
+    moments: ["velocity"],
+    begin: () => {},
+    update: (target, gradient, rate) =>
+      runUpdate(sgdUpdate, target, gradient, { nesterov }, [rate, momentum, weightDecay]),
+  });
+}
