@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { after, before, suite, test } from "node:test";
+
+// What a stranger gets: the tarball that npm would publish, built, packed and installed in an empty folder.
+
+interface Manifest {
+  readonly version: string;
+  readonly dependencies: Readonly<Record<string, string>>;
+  readonly exports: Readonly<Record<string, { readonly types: string } | string>>;
+}
+
+const manifest = JSON.parse(readFileSync("package.json", "utf8")) as Manifest;
+const doors = Object.entries(manifest.exports)
+  .filter(([, target]) => typeof target === "object")
+  .map(([path]) => path.replace(/^\./, "kilonet"));
+
+/** By these a process would take itself for a part of this test, and npm the project for the folder it works in. */
+const inherited = /^(NODE_TEST_CONTEXT|NODE_OPTIONS|INIT_CWD|npm_(?!config_)|npm_config_local_prefix)/;
+
+/** Runs a program to its end and gives what it printed; whatever is not exit code 0 is an assertion error. */
+function run(cwd: string, command: string, ...args: string[]): string {
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !inherited.test(name)));
+  const { status, error, stdout, stderr } = spawnSync(command, args, { cwd, env, encoding: "utf8", timeout: 180_000 });
+  assert.equal(status, 0, `${[command, ...args].join(" ")}: ${error?.message ?? `${stdout}${stderr}`}`);
+  return stdout;
+}
+
+suite("the packed tarball", () => {
+  let folder: string;
+  let installed: string;
+
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), "kilonet-package-"));
+    run(".", "npm", "pack", "--pack-destination", folder);
+    const tarball = readdirSync(folder).find((name) => name.endsWith(".tgz"));
+    assert.ok(tarball, "npm pack left no tarball");
+    writeFileSync(join(folder, "package.json"), '{ "name": "stranger", "private": true, "type": "module" }');
+    run(folder, "npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", `./${tarball}`);
+    installed = join(folder, "node_modules", "kilonet");
+  });
+
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  test("brings the build, the documents and the launcher, and no source", () => {
+    const top = readdirSync(installed).sort();
+    assert.deepEqual(top, ["CHANGELOG.md", "LICENSE", "README.md", "bin", "dist", "docs", "package.json"]);
+    assert.deepEqual(readdirSync(join(installed, "bin")), ["kilonet.js"]);
+    const built = readdirSync(join(installed, "dist"), { recursive: true, encoding: "utf8" });
+    assert.deepEqual(built.filter((name) => name.includes(".") && !/\.(js|d\.ts)$/.test(name)), []);
+  });
+
+  test("brings its dependencies and nothing else", () => {
+    const packages = readdirSync(join(folder, "node_modules")).filter((name) => !name.startsWith("."));
+    assert.deepEqual(packages.sort(), ["kilonet", ...Object.keys(manifest.dependencies)].sort());
+  });
+
+  test("npx kilonet works", () => {
+    assert.match(run(folder, "npx", "--no-install", "kilonet", "--help"), /^Usage: kilonet /);
+    assert.equal(run(folder, "npx", "--no-install", "kilonet", "--version"), `${manifest.version}\n`);
+  });
+
+  for (const door of doors) {
+    test(`import "${door}" works`, () => {
+      const program = `console.log(Object.keys(await import("${door}")).length)`;
+      const names = Number(run(folder, process.execPath, "--input-type=module", "--eval", program));
+      assert.ok(names > 0, `${door} exports nothing`);
+    });
+  }
+
+  for (const moduleResolution of ["nodenext", "bundler"] as const) {
+    test(`its types resolve with ${moduleResolution}, and need Node's only behind kilonet/node`, () => {
+      const project = join(folder, moduleResolution);
+      mkdirSync(project);
+      for (const [name, types] of [["browser", []], ["node", ["node"]]] as const) {
+        const own = doors.filter((door) => (door === "kilonet/node") === (name === "node"));
+        const imports = own.map((door, i) => `import * as door${i} from "${door}";\n`);
+        const uses = own.map((_, i) => `export const names${i}: readonly (keyof typeof door${i})[] = [];\n`);
+        writeFileSync(join(project, `${name}.ts`), [...imports, ...uses].join(""));
+        const module = moduleResolution === "bundler" ? "esnext" : moduleResolution;
+        const compilerOptions = { strict: true, noEmit: true, target: "es2022", module, moduleResolution, types };
+        const typeRoots = [resolve("node_modules/@types")];
+        const config = { compilerOptions: { ...compilerOptions, typeRoots }, files: [`${name}.ts`] };
+        writeFileSync(join(project, `${name}.json`), JSON.stringify(config));
+        run(project, process.execPath, resolve("node_modules/typescript/bin/tsc"), "-p", `${name}.json`);
+      }
+    });
+  }
+});
