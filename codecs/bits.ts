@@ -100,6 +100,11 @@ export class BitReader {
     this.#used += count;
   }
 
+  /** As `ByteReader.field`. A byte that two fields share belongs to the earlier one. */
+  field(name: string): void {
+    this.#from.field(name, this.#start + Math.ceil(this.#used / 8));
+  }
+
   /** Refuses padding that is not zero, and puts the byte reader after the last byte used. */
   finish(): void {
     const padding = (8 - (this.#used % 8)) % 8;

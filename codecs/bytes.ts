@@ -6,7 +6,7 @@ const largestInteger = Number.MAX_SAFE_INTEGER;
 export class ByteWriter {
   #bytes = new Uint8Array(256);
   #length = 0;
-  readonly #word = new DataView(new ArrayBuffer(4));
+  readonly #word = new DataView(new ArrayBuffer(8));
 
   get length(): number {
     return this.#length;
@@ -43,6 +43,12 @@ export class ByteWriter {
 
   float32Bits(bits: number): void {
     this.u32(bits);
+  }
+
+  float64(value: number): void {
+    this.#word.setFloat64(0, value, true);
+    this.u32(this.#word.getUint32(0, true));
+    this.u32(this.#word.getUint32(4, true));
   }
 
   bytes(bytes: Uint8Array): void {
@@ -97,7 +103,7 @@ export class ByteReader {
   readonly end: number;
   #position: number;
   readonly #trace: Trace | undefined;
-  readonly #word = new DataView(new ArrayBuffer(4));
+  readonly #word = new DataView(new ArrayBuffer(8));
 
   constructor(bytes: Uint8Array, options: { start?: number; end?: number; trace?: Trace | undefined } = {}) {
     const { start = 0, end = bytes.length, trace } = options;
@@ -169,6 +175,16 @@ export class ByteReader {
     return this.#unsigned(4, name);
   }
 
+  float64(name?: string): number {
+    if (name !== undefined) this.field(name);
+    if (this.remaining < 8) this.#truncated(name);
+    this.#word.setUint32(0, this.#unsigned(4, undefined), true);
+    this.#word.setUint32(4, this.#unsigned(4, undefined), true);
+    const value = this.#word.getFloat64(0, true);
+    if (name !== undefined) this.note(String(value));
+    return value;
+  }
+
   /** The next `count` bytes: a view into the source, not a copy. */
   bytes(count: number, name?: string): Uint8Array {
     if (name !== undefined) this.field(name);
@@ -202,9 +218,9 @@ export class ByteReader {
     if (this.remaining > 0) this.fail("leftover", `${this.remaining} bytes follow that belong to nothing`);
   }
 
-  /** From here to the next field, the bytes are this field's. A read that is given a name is a field by itself. */
-  field(name: string): void {
-    this.#trace?.marks.push({ offset: this.#position, path: [...this.#trace.scopes, name] });
+  /** From here (or `offset`) to the next field, the bytes are this field's. A read that is given a name is a field by itself. */
+  field(name: string, offset: number = this.#position): void {
+    this.#trace?.marks.push({ offset, path: [...this.#trace.scopes, name] });
   }
 
   /** Says in words what the latest field holds. */

@@ -1,4 +1,6 @@
 import fc from "fast-check";
+import { parametersOf, shapesOf } from "../../lib/architectures.ts";
+import type { Activation, Dense, Layer, Network } from "../../lib/network.ts";
 import type { Weights } from "../../lib/weights.ts";
 
 /** Numbers on an even grid: what arithmetic is tested with. */
@@ -31,3 +33,62 @@ export const smallWeights: fc.Arbitrary<Weights> = fc
     { name: "fc1.bias", shape: [2], values: b },
     { name: "fc2.weight", shape: [2, 10], values: c },
   ]);
+
+const activation = fc.constantFrom<Activation>("none", "relu", "leakyRelu", "sigmoid", "tanh");
+const size = fc.integer({ min: 1, max: 4 });
+const layerName = fc.option(fc.stringMatching(/^[a-z][a-z0-9._-]{0,6}$/), { nil: undefined });
+const text = fc.string({ unit: "grapheme", minLength: 1, maxLength: 5 }).filter((s) => !/[\p{Cc}\p{Cf}\u2028\u2029]|\p{Surrogate}/u.test(s));
+
+/** Networks that can be run: convolutions and pools while there is an image, then dense layers. */
+export const networks: fc.Arbitrary<Network> = fc
+  .record({
+    name: text,
+    height: fc.integer({ min: 4, max: 9 }),
+    width: fc.integer({ min: 4, max: 9 }),
+    channels: size,
+    pixels: fc.constantFrom([1 / 255, 0], [1, 128], [0.5, -1.25]),
+    front: fc.array(
+      fc.oneof(
+        fc.record({ type: fc.constant("convolution" as const), name: layerName, filters: size, kernel: fc.tuple(size, size), stride: fc.tuple(size, size), padding: fc.constantFrom("valid" as const, "same" as const), bias: fc.boolean(), activation }),
+        fc.record({ type: fc.constant("maxPool" as const), size, stride: size }),
+        fc.record({ type: fc.constant("dropout" as const), keep: fc.constantFrom(0.5, 0.75, 1) }),
+      ),
+      { maxLength: 3 },
+    ),
+    back: fc.array(
+      fc.oneof(
+        fc.record({ type: fc.constant("dense" as const), name: layerName, units: fc.integer({ min: 1, max: 12 }), bias: fc.boolean(), activation }),
+        fc.record({ type: fc.constant("dropout" as const), keep: fc.constantFrom(0.5, 0.75, 1) }),
+      ),
+      { maxLength: 2 },
+    ),
+    outputs: fc.integer({ min: 1, max: 5 }),
+    named: fc.boolean(),
+  })
+  .map(({ name, height, width, channels, pixels, front, back, outputs, named }) => {
+    let convolutions = 0;
+    let denses = 0;
+    const layers: Layer[] = [];
+    const input = { height, width, channels, scale: pixels[0]!, offset: pixels[1]! };
+    const last: Dense = { type: "dense", name: `fc${back.filter(({ type }) => type === "dense").length + 1}`, units: outputs, bias: true, activation: "none" };
+    const network = (): Network => ({ name, input, layers, classes: Array.from({ length: outputs }, (_, i) => (named ? `class ${i}` : String(i))) });
+    for (const layer of [...front, { type: "flatten" } as const, ...back, last]) {
+      if (layer.type === "convolution") layers.push({ ...layer, name: layer.name ?? `conv${++convolutions}` });
+      else if (layer.type === "dense") layers.push({ ...layer, name: layer.name ?? `fc${++denses}` });
+      else layers.push({ ...layer });
+      // A layer that does not fit what came before it is left out.
+      try {
+        shapesOf(network());
+      } catch {
+        layers.pop();
+      }
+    }
+    return network();
+  })
+  .filter((network) => {
+    try {
+      return parametersOf(network).length > 0;
+    } catch {
+      return false;
+    }
+  });
