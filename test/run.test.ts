@@ -31,14 +31,14 @@ function runTests(files: Readonly<Record<string, string>>, { executed = 1, args 
 test("passing tests pass, and are counted; test/slow is left out", () => {
   const { status, text } = runTests({ "a.test.ts": passing, "deep/b.test.ts": passing, "slow/c.test.ts": passing });
   assert.equal(status, 0, text);
-  assert.match(text, /^2 executed, 0 skipped, 0 failed, in 2 files$/m);
+  assert.match(text, /^2 executed, 0 skipped, in 2 files$/m);
 });
 
 test("a test that fails fails the run", () => {
   const failing = 'import { test } from "node:test"; test("wrong", () => { throw new Error("wrong"); });';
   const { status, text } = runTests({ "a.test.ts": passing, "b.test.ts": failing });
   assert.equal(status, 1, text);
-  assert.match(text, /^2 executed, 0 skipped, 1 failed/m);
+  assert.match(text, /^2 executed, 0 skipped, in 2 files$/m);
 });
 
 test("so does a file that throws before its first test", () => {
@@ -60,7 +60,7 @@ test("what looks like tests and tests nothing fails the run", () => {
   assert.match(text, /^fault: hollow: a suite without a test$/m);
   assert.match(text, /^fault: silent: skipped without a reason$/m);
   assert.match(text, /^fault: later: a test to be written is no test$/m);
-  assert.match(text, /^1 executed, 0 skipped, 0 failed, in 6 files$/m);
+  assert.match(text, /^1 executed, 0 skipped, in 6 files$/m);
 });
 
 test("fewer tests than expected fail the run, and skipped ones do not count", () => {
@@ -77,7 +77,7 @@ test("an argument chooses files, slow ones too, and then no number is expected",
   const files = { "a.test.ts": passing, "slow/c.test.ts": passing };
   const { status, text } = runTests(files, { executed: 100, args: ["slow/c"] });
   assert.equal(status, 0, text);
-  assert.match(text, /^1 executed, 0 skipped, 0 failed, in 1 files$/m);
+  assert.match(text, /^1 executed, 0 skipped, in 1 files$/m);
 });
 
 test("an argument that chooses nothing is an error", () => {
