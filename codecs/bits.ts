@@ -50,8 +50,8 @@ export class BitWriter {
 }
 
 /**
- * Reads bits, the most significant bit first. `finish` checks that the unused bits of the last byte are zero; until then
- * the byte reader underneath stands at its old place and must not be used.
+ * Reads bits, the most significant bit first. `finish` checks that the unused bits of the last byte are zero; until
+ * then the byte reader underneath stands at its old place and must not be used.
  */
 export class BitReader {
   readonly #from: ByteReader;

@@ -2,7 +2,7 @@ import { FormatError } from "./codec.ts";
 
 const largestInteger = Number.MAX_SAFE_INTEGER;
 
-/** Appends numbers to a growing row of bytes, in the spellings of section 1 of the format: little-endian, one spelling each. */
+/** Appends numbers to a growing row of bytes: little-endian, each with one spelling. Format: section 1. */
 export class ByteWriter {
   #bytes = new Uint8Array(256);
   #length = 0;
@@ -218,7 +218,7 @@ export class ByteReader {
     if (this.remaining > 0) this.fail("leftover", `${this.remaining} bytes follow that belong to nothing`);
   }
 
-  /** From here (or `offset`) to the next field, the bytes are this field's. A read that is given a name is a field by itself. */
+  /** From here (or `offset`) to the next field, bytes are this field's. A read that is given a name is a field too. */
   field(name: string, offset: number = this.#position): void {
     this.#trace?.marks.push({ offset, path: [...this.#trace.scopes, name] });
   }

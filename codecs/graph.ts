@@ -138,7 +138,7 @@ function readLayer(from: ByteReader, names: LayerNames, { limits }: Budget): Lay
   }
 }
 
-// "Bits 0 to 2: the activation. Bit 3: there is a bias. Bit 4, convolutions only: padding is SAME. The others are zero."
+// "Bits 0 to 2: the activation. Bit 3: there is a bias. Bit 4, convolutions only: padding is SAME. Others are zero."
 
 function flags(activation: Activation, bias: boolean, same: boolean): number {
   return activations.indexOf(activation) + (bias ? 8 : 0) + (same ? 16 : 0);
@@ -148,7 +148,8 @@ function readFlags(from: ByteReader, bits: number): { activation: Activation; bi
   const start = from.position;
   const byte = from.u8("flags");
   const activation = activations[byte & 7];
-  if (activation === undefined) return from.fail("graph-activation", `graph: there is no activation ${byte & 7}`, start);
+  if (activation === undefined)
+    return from.fail("graph-activation", `graph: there is no activation ${byte & 7}`, start);
   if (byte >>> bits !== 0) from.fail("graph-flags", `graph: flags ${byte} set bits that mean nothing`, start);
   const bias = (byte & 8) !== 0;
   const same = (byte & 16) !== 0;

@@ -24,8 +24,8 @@ export interface PruneOptions {
 
 /**
  * Magnitude pruning (arXiv 1506.02626): decides tensor by tensor which weights to keep. One rule is for every
- * `<layer>.weight`; a record gives each tensor its own, and tensors it does not name stay whole. Of equal magnitudes the
- * lowest index stays. Changes nothing: `applyMasks` does. Throws RangeError for weights that are not finite, rules
+ * `<layer>.weight`; a record gives each tensor its own, and tensors it does not name stay whole. Of equal magnitudes
+ * the lowest index stays. Changes nothing: `applyMasks` does. Throws RangeError for weights that are not finite, rules
  * outside their range and names that do not exist.
  */
 export function prune(
@@ -48,8 +48,8 @@ export function prune(
 }
 
 /**
- * The same with one budget for all: keeps a share of the weights of all `<layer>.weight` together, the largest magnitudes
- * wherever they are. Of equal magnitudes the first tensor's lowest index stays.
+ * The same with one budget for all: keeps a share of the weights of all `<layer>.weight` together, the largest
+ * magnitudes wherever they are. Of equal magnitudes the first tensor's lowest index stays.
  */
 export function pruneTogether(weights: Weights, share: number, options: PruneOptions = {}): Masks {
   const masks = startMasks(weights, options);
@@ -73,7 +73,7 @@ export function pruneTogether(weights: Weights, share: number, options: PruneOpt
   return result;
 }
 
-/** The weights with zero where the masks say pruned. Throws RangeError when masks and weights do not belong together. */
+/** The weights with 0 where the masks say pruned. Throws RangeError when masks and weights do not belong together. */
 export function applyMasks(weights: Weights, masks: Masks): Weights {
   checkMasks(weights, masks);
   return weights.map((tensor, i) => {
@@ -107,9 +107,10 @@ function pruneOne(tensor: NamedArray, before: Uint8Array, rule: PruneRule): Uint
     }
     return keepLargest(values, before, Math.round(rule.share * values.length));
   }
-  const factor = "threshold" in rule ? rule.threshold : rule.deviations;
+  const [what, factor] =
+    "threshold" in rule ? ["threshold", rule.threshold] : ["number of deviations", rule.deviations];
   if (!(factor >= 0 && Number.isFinite(factor))) {
-    throw new RangeError(`prune: the ${"threshold" in rule ? "threshold" : "number of deviations"} of ${name} must not be negative, got ${factor}`);
+    throw new RangeError(`prune: the ${what} of ${name} must be finite and not negative, got ${factor}`);
   }
   const threshold = "threshold" in rule ? factor : factor * deviation(values, before);
   return before.map((kept, i) => (kept === 1 && Math.abs(values[i]!) >= threshold ? 1 : 0));
@@ -117,7 +118,10 @@ function pruneOne(tensor: NamedArray, before: Uint8Array, rule: PruneRule): Uint
 
 /** At most `count` of what `before` keeps: the largest magnitudes, and of equal ones those of the lowest index. */
 function keepLargest(values: Float32Array, before: Uint8Array, count: number): Uint8Array {
-  const magnitudes = values.filter((_, i) => before[i] === 1).map(Math.abs).sort();
+  const magnitudes = values
+    .filter((_, i) => before[i] === 1)
+    .map(Math.abs)
+    .sort();
   if (count >= magnitudes.length) return before.slice();
   if (count === 0) return new Uint8Array(values.length);
   const smallest = magnitudes[magnitudes.length - count]!;
@@ -139,7 +143,7 @@ function deviation(values: Float32Array, kept: Uint8Array): number {
   const chosen = values.filter((_, i) => kept[i] === 1);
   if (chosen.length === 0) return 0;
   const mean = chosen.reduce((sum, value) => sum + value, 0) / chosen.length;
-  return Math.sqrt(chosen.reduce((sum, value) => sum + (value - mean) ** 2, 0) / chosen.length);
+  return Math.sqrt(chosen.reduce((sum, value) => sum + (value - mean) * (value - mean), 0) / chosen.length);
 }
 
 function startMasks(weights: Weights, { masks }: PruneOptions): Masks {

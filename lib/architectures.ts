@@ -25,10 +25,14 @@ export function parametersOf(network: Network): Parameter[] {
   const outputs = walk(network, parameters);
   const outputShape = outputs.at(-1)!;
   if (outputShape.length !== 1) {
-    throw new ShapeError(`${network.name}: the last layer must give one row of numbers, got ${formatShape(outputShape)}`);
+    throw new ShapeError(
+      `${network.name}: the last layer must give one row of numbers, got ${formatShape(outputShape)}`,
+    );
   }
   if (outputShape[0] !== network.classes.length) {
-    throw new ShapeError(`${network.name}: ${outputShape[0]} outputs need as many classes, got ${network.classes.length}`);
+    throw new ShapeError(
+      `${network.name}: ${outputShape[0]} outputs need as many classes, got ${network.classes.length}`,
+    );
   }
   if (parameters.length === 0) throw new RangeError(`${network.name}: no layer has weights`);
   const names = new Set(parameters.map(({ name }) => name));
@@ -36,14 +40,15 @@ export function parametersOf(network: Network): Parameter[] {
   return parameters;
 }
 
-/** The shape of one example after each layer, the input first: as many entries as layers, and one. Errors as `parametersOf`. */
+/** The shape of one example before the first layer and after each. Errors as `parametersOf`. */
 export function shapesOf(network: Network): (readonly number[])[] {
   return walk(network, []);
 }
 
 function walk(network: Network, parameters: Parameter[]): (readonly number[])[] {
   const { height, width, channels, scale, offset } = network.input;
-  for (const [name, size] of Object.entries({ height, width, channels })) wholeNumber(`${network.name}: input ${name}`, size);
+  for (const [name, size] of Object.entries({ height, width, channels }))
+    wholeNumber(`${network.name}: input ${name}`, size);
   if (!(Number.isFinite(scale) && scale !== 0)) {
     throw new RangeError(`${network.name}: the pixel scale must be finite and not zero, got ${scale}`);
   }
@@ -63,16 +68,24 @@ function outputOf(where: string, layer: Layer, input: readonly number[], paramet
   switch (layer.type) {
     case "convolution": {
       const [height, width, channels] = image(where, input);
-      const [kernelHeight, kernelWidth] = layer.kernel.map((size) => wholeNumber(`${where}: kernel`, size)) as [number, number];
-      const [vertical, horizontal] = layer.stride.map((size) => wholeNumber(`${where}: stride`, size)) as [number, number];
+      const [kernelHeight, kernelWidth] = layer.kernel.map((size) => wholeNumber(`${where}: kernel`, size)) as [
+        number,
+        number,
+      ];
+      const [vertical, horizontal] = layer.stride.map((size) => wholeNumber(`${where}: stride`, size)) as [
+        number,
+        number,
+      ];
       wholeNumber(`${where}: filters`, layer.filters);
       addParameters(where, layer, [kernelHeight, kernelWidth, channels, layer.filters], parameters);
       if (layer.padding !== "valid" && layer.padding !== "same") {
         throw new RangeError(`${where}: padding must be "valid" or "same", got "${String(layer.padding)}"`);
       }
       if (layer.padding === "valid") fits(where, [kernelHeight, kernelWidth], [height, width]);
-      const rows = layer.padding === "same" ? Math.ceil(height / vertical) : Math.floor((height - kernelHeight) / vertical) + 1;
-      const columns = layer.padding === "same" ? Math.ceil(width / horizontal) : Math.floor((width - kernelWidth) / horizontal) + 1;
+      const rows =
+        layer.padding === "same" ? Math.ceil(height / vertical) : Math.floor((height - kernelHeight) / vertical) + 1;
+      const columns =
+        layer.padding === "same" ? Math.ceil(width / horizontal) : Math.floor((width - kernelWidth) / horizontal) + 1;
       checkElements(`${where}: patches`, [rows, columns, kernelHeight, kernelWidth, channels]);
       return [rows, columns, layer.filters];
     }
@@ -108,12 +121,19 @@ function outputOf(where: string, layer: Layer, input: readonly number[], paramet
   }
 }
 
-function addParameters(where: string, layer: Convolution | Dense, shape: readonly number[], parameters: Parameter[]): void {
+function addParameters(
+  where: string,
+  layer: Convolution | Dense,
+  shape: readonly number[],
+  parameters: Parameter[],
+): void {
   if (!activations.includes(layer.activation)) {
     throw new RangeError(`${where}: there is no activation called "${String(layer.activation)}"`);
   }
   if (!/^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(layer.name)) {
-    throw new RangeError(`${where}: a name is made of letters, digits, dots, dashes and underscores, got "${layer.name}"`);
+    throw new RangeError(
+      `${where}: a name is made of letters, digits, dots, dashes and underscores, got "${layer.name}"`,
+    );
   }
   checkElements(`${where}: weights`, shape);
   parameters.push({ name: `${layer.name}.weight`, shape });
@@ -153,7 +173,16 @@ function dense(name: string, units: number, activation: Activation, bias = true)
 }
 
 function convolution(name: string, filters: number): Convolution {
-  return { type: "convolution", name, filters, kernel: [5, 5], stride: [1, 1], padding: "valid", bias: true, activation: "relu" };
+  return {
+    type: "convolution",
+    name,
+    filters,
+    kernel: [5, 5],
+    stride: [1, 1],
+    padding: "valid",
+    bias: true,
+    activation: "relu",
+  };
 }
 
 /** LeNet-5 in the shape that Caffe made common: 431,080 parameters. */

@@ -12,7 +12,10 @@ export const floatBits: fc.Arbitrary<number> = fc.oneof(
   fc.constantFrom(0, 0x80000000, 1, 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001, 0xffffffff, 0x3f800000),
 );
 
-export function floats(options: { minLength?: number; maxLength?: number }, number = gridNumber): fc.Arbitrary<Float32Array> {
+export function floats(
+  options: { minLength?: number; maxLength?: number },
+  number = gridNumber,
+): fc.Arbitrary<Float32Array> {
   return fc.array(number, options).map((numbers) => Float32Array.from(numbers));
 }
 
@@ -21,13 +24,20 @@ export function fewDistinct(options: { minLength?: number; maxLength?: number })
   return fc
     .tuple(fc.uniqueArray(gridNumber, { minLength: 1, maxLength: 12 }), fc.nat(4))
     .chain(([numbers, zeros]) =>
-      floats(options, fc.constantFrom(...numbers.map((n) => (Object.is(n, -0) ? 0 : n)), ...new Array<number>(4 * zeros).fill(0))),
+      floats(
+        options,
+        fc.constantFrom(...numbers.map((n) => (Object.is(n, -0) ? 0 : n)), ...new Array<number>(4 * zeros).fill(0)),
+      ),
     );
 }
 
 /** A matrix and a bias, twice. */
 export const smallWeights: fc.Arbitrary<Weights> = fc
-  .tuple(floats({ minLength: 6, maxLength: 6 }), floats({ minLength: 2, maxLength: 2 }), floats({ minLength: 20, maxLength: 20 }))
+  .tuple(
+    floats({ minLength: 6, maxLength: 6 }),
+    floats({ minLength: 2, maxLength: 2 }),
+    floats({ minLength: 20, maxLength: 20 }),
+  )
   .map(([a, b, c]) => [
     { name: "fc1.weight", shape: [3, 2], values: a },
     { name: "fc1.bias", shape: [2], values: b },
@@ -37,7 +47,9 @@ export const smallWeights: fc.Arbitrary<Weights> = fc
 const activation = fc.constantFrom<Activation>("none", "relu", "leakyRelu", "sigmoid", "tanh");
 const size = fc.integer({ min: 1, max: 4 });
 const layerName = fc.option(fc.stringMatching(/^[a-z][a-z0-9._-]{0,6}$/), { nil: undefined });
-const text = fc.string({ unit: "grapheme", minLength: 1, maxLength: 5 }).filter((s) => !/[\p{Cc}\p{Cf}\u2028\u2029]|\p{Surrogate}/u.test(s));
+const text = fc
+  .string({ unit: "grapheme", minLength: 1, maxLength: 5 })
+  .filter((s) => !/[\p{Cc}\p{Cf}\u2028\u2029]|\p{Surrogate}/u.test(s));
 
 /** Networks that can be run: convolutions and pools while there is an image, then dense layers. */
 export const networks: fc.Arbitrary<Network> = fc
@@ -49,7 +61,16 @@ export const networks: fc.Arbitrary<Network> = fc
     pixels: fc.constantFrom([1 / 255, 0], [1, 128], [0.5, -1.25]),
     front: fc.array(
       fc.oneof(
-        fc.record({ type: fc.constant("convolution" as const), name: layerName, filters: size, kernel: fc.tuple(size, size), stride: fc.tuple(size, size), padding: fc.constantFrom("valid" as const, "same" as const), bias: fc.boolean(), activation }),
+        fc.record({
+          type: fc.constant("convolution" as const),
+          name: layerName,
+          filters: size,
+          kernel: fc.tuple(size, size),
+          stride: fc.tuple(size, size),
+          padding: fc.constantFrom("valid" as const, "same" as const),
+          bias: fc.boolean(),
+          activation,
+        }),
         fc.record({ type: fc.constant("maxPool" as const), size, stride: size }),
         fc.record({ type: fc.constant("dropout" as const), keep: fc.constantFrom(0.5, 0.75, 1) }),
       ),
@@ -57,7 +78,13 @@ export const networks: fc.Arbitrary<Network> = fc
     ),
     back: fc.array(
       fc.oneof(
-        fc.record({ type: fc.constant("dense" as const), name: layerName, units: fc.integer({ min: 1, max: 12 }), bias: fc.boolean(), activation }),
+        fc.record({
+          type: fc.constant("dense" as const),
+          name: layerName,
+          units: fc.integer({ min: 1, max: 12 }),
+          bias: fc.boolean(),
+          activation,
+        }),
         fc.record({ type: fc.constant("dropout" as const), keep: fc.constantFrom(0.5, 0.75, 1) }),
       ),
       { maxLength: 2 },
@@ -70,8 +97,19 @@ export const networks: fc.Arbitrary<Network> = fc
     let denses = 0;
     const layers: Layer[] = [];
     const input = { height, width, channels, scale: pixels[0]!, offset: pixels[1]! };
-    const last: Dense = { type: "dense", name: `fc${back.filter(({ type }) => type === "dense").length + 1}`, units: outputs, bias: true, activation: "none" };
-    const network = (): Network => ({ name, input, layers, classes: Array.from({ length: outputs }, (_, i) => (named ? `class ${i}` : String(i))) });
+    const last: Dense = {
+      type: "dense",
+      name: `fc${back.filter(({ type }) => type === "dense").length + 1}`,
+      units: outputs,
+      bias: true,
+      activation: "none",
+    };
+    const network = (): Network => ({
+      name,
+      input,
+      layers,
+      classes: Array.from({ length: outputs }, (_, i) => (named ? `class ${i}` : String(i))),
+    });
     for (const layer of [...front, { type: "flatten" } as const, ...back, last]) {
       if (layer.type === "convolution") layers.push({ ...layer, name: layer.name ?? `conv${++convolutions}` });
       else if (layer.type === "dense") layers.push({ ...layer, name: layer.name ?? `fc${++denses}` });

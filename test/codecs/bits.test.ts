@@ -46,7 +46,10 @@ test("the most significant bit comes first", () => {
 test("padding must be zero and nothing is read past the end", () => {
   const padded = new BitReader(new ByteReader(Uint8Array.of(0b10100001)));
   padded.bits(3);
-  assert.throws(() => padded.finish(), (error) => error instanceof FormatError && error.code === "padding");
+  assert.throws(
+    () => padded.finish(),
+    (error) => error instanceof FormatError && error.code === "padding",
+  );
   const short = new BitReader(new ByteReader(Uint8Array.of(255, 255), { end: 1 }));
   assert.equal(short.peek(12), 0xff0);
   assert.throws(

@@ -47,7 +47,8 @@ test("integers are little-endian, varints lowest digit first", () => {
 });
 
 test("a varint has one spelling and a range", () => {
-  const read = (text: string, options?: { min?: number; max?: number }) => new ByteReader(fromHex(text)).varint(options);
+  const read = (text: string, options?: { min?: number; max?: number }) =>
+    new ByteReader(fromHex(text)).varint(options);
   assert.equal(read("7f"), 127);
   assert.throws(() => read("8000"), refused("varint-overlong", 0));
   assert.throws(() => read("ff8000"), refused("varint-overlong", 0));

@@ -23,11 +23,16 @@ test("a part gives the value of a copy of that part", () => {
 
 test("any change of up to 32 neighbouring bits is found", () => {
   fc.assert(
-    fc.property(fc.uint8Array({ minLength: 5 }), fc.nat(), fc.integer({ min: 1, max: 2 ** 32 - 1 }), (bytes, where, change) => {
-      const changed = bytes.slice();
-      const at = where % (bytes.length - 3);
-      for (let i = 0; i < 4; i++) changed[at + i]! ^= change >>> (8 * i);
-      assert.notEqual(crc32(changed), crc32(bytes));
-    }),
+    fc.property(
+      fc.uint8Array({ minLength: 5 }),
+      fc.nat(),
+      fc.integer({ min: 1, max: 2 ** 32 - 1 }),
+      (bytes, where, change) => {
+        const changed = bytes.slice();
+        const at = where % (bytes.length - 3);
+        for (let i = 0; i < 4; i++) changed[at + i]! ^= change >>> (8 * i);
+        assert.notEqual(crc32(changed), crc32(bytes));
+      },
+    ),
   );
 });

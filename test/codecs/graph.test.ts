@@ -50,12 +50,17 @@ test("each wrong spelling of a network is refused with its code", () => {
     ["leftover", Uint8Array.of(...good, 0)],
   ];
   for (const [i, [code, bytes]] of cases.entries()) {
-    assert.throws(() => decode(graph, bytes), (error) => error instanceof FormatError && error.code === code, `case ${i}: ${code}`);
+    assert.throws(
+      () => decode(graph, bytes),
+      (error) => error instanceof FormatError && error.code === code,
+      `case ${i}: ${code}`,
+    );
   }
 });
 
 test("the usual scale, spelled out, is refused, and so are numbers that are not plain", () => {
-  const scaled = (scale: number, offset: number): Uint8Array => encode(graph, { ...small, input: { ...small.input, scale, offset } });
+  const scaled = (scale: number, offset: number): Uint8Array =>
+    encode(graph, { ...small, input: { ...small.input, scale, offset } });
   const unusual = scaled(1, 128);
   assert.deepEqual(decode(graph, unusual).input, { ...small.input, scale: 1, offset: 128 });
   const view = (scale: number, offset: number): Uint8Array => {
@@ -73,7 +78,11 @@ test("the usual scale, spelled out, is refused, and so are numbers that are not 
     ["number", 2 ** -1030, 0],
     ["graph-shape", 0, 0],
   ] as const) {
-    assert.throws(() => decode(graph, view(scale, offset)), (error) => error instanceof FormatError && error.code === code, code);
+    assert.throws(
+      () => decode(graph, view(scale, offset)),
+      (error) => error instanceof FormatError && error.code === code,
+      code,
+    );
   }
   assert.throws(() => scaled(1, -0), RangeError);
 });

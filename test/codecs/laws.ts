@@ -88,19 +88,25 @@ export function codecLaws<T>(codec: Codec<T>, values: fc.Arbitrary<T>, options: 
 
   test(`${codec.name}: a file with one change is refused or canonical`, () => {
     fc.assert(
-      fc.property(values, fc.nat(), fc.integer({ min: 1, max: 255 }), fc.uint8Array({ maxLength: 4 }), (value, where, change, more) => {
-        const bytes = encode(codec, value);
-        if (bytes.length > 0) {
-          const at = where % bytes.length;
-          const flipped = bytes.slice();
-          flipped[at]! ^= 1 << (change % 8);
-          assertRefusedOrCanonical(codec, flipped);
-          const replaced = bytes.slice();
-          replaced[at]! ^= change;
-          assertRefusedOrCanonical(codec, replaced);
-        }
-        assertRefusedOrCanonical(codec, Uint8Array.of(...bytes, ...more));
-      }),
+      fc.property(
+        values,
+        fc.nat(),
+        fc.integer({ min: 1, max: 255 }),
+        fc.uint8Array({ maxLength: 4 }),
+        (value, where, change, more) => {
+          const bytes = encode(codec, value);
+          if (bytes.length > 0) {
+            const at = where % bytes.length;
+            const flipped = bytes.slice();
+            flipped[at]! ^= 1 << (change % 8);
+            assertRefusedOrCanonical(codec, flipped);
+            const replaced = bytes.slice();
+            replaced[at]! ^= change;
+            assertRefusedOrCanonical(codec, replaced);
+          }
+          assertRefusedOrCanonical(codec, Uint8Array.of(...bytes, ...more));
+        },
+      ),
       { numRuns: 2 * runs },
     );
   });

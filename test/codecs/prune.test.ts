@@ -5,7 +5,9 @@ import { applyMasks, countKept, masksOf, prune, pruneTogether } from "../../code
 import type { Weights } from "../../lib/weights.ts";
 import { smallWeights } from "./arbitraries.ts";
 
-const one = (...values: number[]): Weights => [{ name: "fc1.weight", shape: [values.length], values: Float32Array.from(values) }];
+const one = (...values: number[]): Weights => [
+  { name: "fc1.weight", shape: [values.length], values: Float32Array.from(values) },
+];
 const kept = (weights: Weights, ...rest: Parameters<typeof prune> extends [Weights, ...infer Rest] ? Rest : never) =>
   prune(weights, ...rest).map(({ values }) => [...values].join(""));
 const share = fc.nat(20).map((n) => n / 20);

@@ -26,10 +26,12 @@ test("the known architectures have the published numbers of parameters", () => {
 
 test("numbers are part of the format: append-only", () => {
   // Lines are added here, never changed.
-  assert.deepEqual(
-    architectures.map(({ number, network }) => `${number} ${network.name}`).slice(0, 4),
-    ["1 lenet5", "2 lenet300", "3 softmax", "4 linear"],
-  );
+  assert.deepEqual(architectures.map(({ number, network }) => `${number} ${network.name}`).slice(0, 4), [
+    "1 lenet5",
+    "2 lenet300",
+    "3 softmax",
+    "4 linear",
+  ]);
   assert.equal(new Set(architectures.map(({ number }) => number)).size, architectures.length);
   for (const { number, network } of architectures) {
     assert.equal(architecture(number), network);
@@ -61,14 +63,31 @@ test("names and shapes of LeNet-5 follow from its layers", () => {
 });
 
 const conv = (changes: Partial<Convolution> = {}): Convolution => ({
-  type: "convolution", name: "c", filters: 2, kernel: [3, 3], stride: [1, 1], padding: "same", bias: false, activation: "relu", ...changes,
+  type: "convolution",
+  name: "c",
+  filters: 2,
+  kernel: [3, 3],
+  stride: [1, 1],
+  padding: "same",
+  bias: false,
+  activation: "relu",
+  ...changes,
 });
 const full = (changes: Partial<Dense> = {}): Dense => ({
-  type: "dense", name: "d", units: 2, bias: true, activation: "none", ...changes,
+  type: "dense",
+  name: "d",
+  units: 2,
+  bias: true,
+  activation: "none",
+  ...changes,
 });
 const flatten: Layer = { type: "flatten" };
 const network = (layers: readonly Layer[], changes: Partial<Network> = {}): Network => ({
-  name: "n", input: { height: 7, width: 6, channels: 2, scale: 1, offset: 0 }, layers, classes: ["a", "b"], ...changes,
+  name: "n",
+  input: { height: 7, width: 6, channels: 2, scale: 1, offset: 0 },
+  layers,
+  classes: ["a", "b"],
+  ...changes,
 });
 
 test("strides and paddings give the sizes of their definitions", () => {
