@@ -166,7 +166,10 @@ export class FunctionBuilder {
   }
 }
 
-/** A module that imports one memory as `"env"."memory"`. Functions may call those defined before them. */
+/**
+ * A module that imports one memory as `"env"."memory"`. A function may call every other whose definition has begun,
+ * so helpers may be defined where they are called.
+ */
 export class ModuleBuilder {
   readonly #shared: boolean;
   readonly #types: number[][] = [];
@@ -188,7 +191,7 @@ export class ModuleBuilder {
     const builder = new FunctionBuilder(parameters.length);
     const locals = parameters.map((type, i) => ({ type, index: i, code: [0x20, ...unsigned(i)] }));
     body(builder, ...(locals as unknown as Locals<P>));
-    this.#bodies.push(builder.finish());
+    this.#bodies[index] = builder.finish();
     if (signature.export !== undefined) this.#exports.push([...name(signature.export), 0x00, ...unsigned(index)]);
     return { index, parameters, result };
   }

@@ -1,6 +1,6 @@
 // The contract between those who write kernels and those who run them.
 
-import { ModuleBuilder } from "./assembler.ts";
+import { ModuleBuilder, f32x4 } from "./assembler.ts";
 import type { FunctionBuilder, Local } from "./assembler.ts";
 
 /** What an emitted module is for: the memory it will import, and whether relaxed SIMD may be used. */
@@ -51,6 +51,13 @@ export function wordOffset(words: readonly string[], word: string): number {
   const index = words.indexOf(word);
   if (index < 0) throw new RangeError(`kernel: no argument called ${word}, only ${words.join(", ")}`);
   return 4 * index;
+}
+
+/** Whether this engine has relaxed SIMD: Node 22 and later, and browsers of that age. */
+export function hasRelaxedSimd(): boolean {
+  const module = new ModuleBuilder({ shared: false });
+  module.function({ parameters: ["v128"], result: "v128" }, (f, x) => f.return(f32x4.relaxed_madd(x, x, x)));
+  return WebAssembly.validate(module.assemble());
 }
 
 /** The word that holds a `f32` scalar. */

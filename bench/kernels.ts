@@ -1,0 +1,99 @@
+// Speed of the WebAssembly kernels, one thread, per shape: `node --import tsx bench/kernels.ts [--relaxed] [name part]`.
+// Cases take turns, so that whatever else the machine does falls on all of them; median and best are printed.
+
+import { gemm } from "../lib/wasm/gemm.ts";
+import type { GemmOptions } from "../lib/wasm/gemm.ts";
+import { instantiate } from "../lib/wasm/kernel.ts";
+import type { Plan } from "../lib/wasm/kernel.ts";
+
+interface Case {
+  name: string;
+  plan: Plan;
+  /** Multiplications and additions of the plain algorithm, so that one that needs fewer shows as faster. */
+  flops: number;
+  /** Bytes of every operand by word. */
+  bytes: Record<string, number>;
+}
+
+function product(name: string, options: GemmOptions): Case {
+  const { m, n, k } = options;
+  const form = (options.transposeA ? "T" : "N") + (options.transposeB ? "T" : "N");
+  const bytes = { a: 4 * m * k, b: 4 * k * n, c: 4 * m * n, bias: 4 * n };
+  return { name: `gemm ${form} ${m}x${k}x${n} ${name}`, plan: gemm(options), flops: 2 * m * n * k, bytes };
+}
+
+/** The three products of a fully connected layer: forward, gradient to the weights, gradient to the input. */
+function dense(name: string, batch: number, inputs: number, outputs: number): Case[] {
+  return [
+    product(`${name} forward`, { m: batch, k: inputs, n: outputs, bias: true, activation: "relu" }),
+    product(`${name} weights`, { m: inputs, k: batch, n: outputs, transposeA: true }),
+    product(`${name} input`, { m: batch, k: outputs, n: inputs, transposeB: true }),
+  ];
+}
+
+const cases: Case[] = [
+  product("square", { m: 512, n: 512, k: 512 }),
+  product("square", { m: 512, n: 512, k: 512, transposeA: true }),
+  product("square", { m: 512, n: 512, k: 512, transposeB: true }),
+  product("square", { m: 512, n: 512, k: 512, transposeA: true, transposeB: true }),
+  product("conv2 as a product", { m: 4096, n: 50, k: 500 }),
+  ...dense("lenet5 fc1", 64, 800, 500),
+  ...dense("lenet5 fc2", 64, 500, 10),
+  ...dense("lenet300 fc1", 64, 784, 300),
+  ...dense("lenet300 fc2", 64, 300, 100),
+  ...dense("lenet300 fc3", 64, 100, 10),
+  product("fc1, one image", { m: 1, k: 800, n: 500, bias: true, activation: "relu" }),
+  product("fc2, one image", { m: 1, k: 500, n: 10, bias: true }),
+];
+
+const relaxed = process.argv.includes("--relaxed");
+const part = process.argv.slice(2).find((argument) => !argument.startsWith("--")) ?? "";
+const chosen = cases.filter(({ name }) => name.includes(part));
+
+const largest = Math.max(
+  ...chosen.map(({ plan, bytes }) => Object.values(bytes).reduce((sum, size) => sum + size + 64, plan.scratchBytes)),
+);
+const memory = new WebAssembly.Memory({ initial: Math.ceil((largest + 65536) / 65536) });
+const numbers = new Float32Array(memory.buffer);
+
+function prepare({ name, plan, flops, bytes }: Case) {
+  const runs = plan.phases.map((kernel) => ({ kernel, run: instantiate(memory, kernel, relaxed) }));
+  const words: Record<string, number> = {};
+  let end = 1024;
+  for (const [word, size] of Object.entries({ ...bytes, scratch: plan.scratchBytes })) {
+    words[word] = end;
+    end = Math.ceil((end + size + 16) / 64) * 64;
+  }
+  const once = () => {
+    for (const { kernel, run } of runs) {
+      kernel.arguments.forEach((word, i) => new Int32Array(memory.buffer).set([words[word]!], i));
+      for (let tile = 0; tile < kernel.tiles; tile++) run(0, tile);
+    }
+  };
+  const repeats = Math.max(1, Math.round(3e7 / flops));
+  return { name, flops, repeats, once, tiles: plan.phases.map((kernel) => kernel.tiles).join("+"), times: [] as number[] };
+}
+
+const prepared = chosen.map(prepare);
+const refill = () => {
+  for (let i = 256; i < numbers.length; i++) numbers[i] = ((i * 7) % 32) / 16 - 1;
+};
+// Two rounds that are not counted, with time between them for the engine's optimising compiler.
+for (let round = -2; round < 21; round++) {
+  for (const { once, repeats, times } of prepared) {
+    refill();
+    once();
+    const start = performance.now();
+    for (let i = 0; i < repeats; i++) once();
+    if (round >= 0) times.push((performance.now() - start) / repeats);
+  }
+  if (round < 0) await new Promise((resolve) => setTimeout(resolve, 300));
+}
+console.log(`${relaxed ? "relaxed SIMD" : "exact"}, Node ${process.version}, one thread, median (best)`);
+for (const { name, flops, times, tiles } of prepared) {
+  times.sort((a, b) => a - b);
+  const [median, best] = [times[times.length >> 1]!, times[0]!];
+  const rate = (time: number) => (flops / time / 1e6).toFixed(1).padStart(6);
+  const milliseconds = median.toFixed(3).padStart(9);
+  console.log(`${name.padEnd(44)} ${milliseconds} ms ${rate(median)} (${rate(best)}) GFLOP/s  ${tiles} tiles`);
+}
