@@ -233,23 +233,23 @@ function table(): Float32Array {
  * the float32 nearest to the true one. A fresh copy.
  *
  * The algorithm is part of the format. Everything is an IEEE double, rounded after each operation, in the order
- * written; a * b * c is (a * b) * c. Phi is the distribution function, phi its density. The root of Phi(z) - 1/2 = p is found by
- * Newton's method, z - (Phi(z) - 1/2 - p) / phi(z), where
+ * written; a * b / c is (a * b) / c. With Phi the distribution function and phi its density, the root of
+ * Phi(z) - 1/2 = p is found by Newton's method, z - (Phi(z) - 1/2 - p) / phi(z), from
  *
- *     (Phi(z) - 1/2) / phi(z) = z + z^3/3 + z^5/(3*5) + ...            summed in s
- *     1 / phi(z)              = sqrt(2 pi) * e^(z^2/2), by Taylor       e^(z^2/2) summed in e
+ *     (Phi(z) - 1/2) / phi(z) = z + z^3/3 + z^5/(3*5) + ...      summed in s
+ *     1 / phi(z) = sqrt(2 pi) e^(z^2/2)                          e^(z^2/2) summed in e, by Taylor
  *
  *     z = 0
  *     for i = 2048 ... 4095:
  *       p = (i + 0.5) / 4096 - 0.5
- *       repeat 6 times:                      (z starts from the entry before: below the root, so it only rises)
+ *       repeat 6 times:     (z starts from the entry before: below the root, so it only rises)
  *         y = z * z
  *         s = 0,  t = z
  *         e = 0,  u = 1
  *         for k = 1 ... 40:
  *           s = s + t,  t = t * y / (2 * k + 1)
  *           e = e + u,  u = u * y / (2 * k)
- *         z = z - s + p * 2.5066282746310002 * e
+ *         z = (z - s) + (p * 2.5066282746310007) * e
  *       table[i] = float32(z)
  *       table[4095 - i] = -table[i]
  *
@@ -276,7 +276,7 @@ function buildNormalTable(): Float32Array {
         e += u;
         u = (u * y) / (2 * k);
       }
-      z = z - s + p * 2.5066282746310002 * e;
+      z = z - s + p * 2.5066282746310007 * e;
     }
     values[i] = z;
     values[4095 - i] = -values[i]!;
