@@ -1,0 +1,149 @@
+import { after, test } from "node:test";
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { DeviceError } from "../../../../lib/errors.ts";
+import { Memory } from "../../../../lib/backends/wasm/memory.ts";
+import { controlBytes, Pool } from "../../../../lib/backends/wasm/pool.ts";
+import { findThreads } from "../../../../lib/backends/wasm/threads.ts";
+import { workerSource } from "../../../../lib/backends/wasm/worker.ts";
+import { i32 } from "../../../../lib/wasm/assembler.ts";
+import { emitRun, type Kernel } from "../../../../lib/wasm/kernel.ts";
+
+const most = 300;
+
+/** Adds to word `tile` of a list, after some rounds of a loop; the address of the list is its argument. */
+function counting(name: string, rounds: number, by = 1): Kernel {
+  return {
+    key: name,
+    arguments: ["list"],
+    tiles: 1,
+    emit: (target) =>
+      emitRun(target, (f, args, tile) => {
+        const word = f.let(i32.add(i32.load(args), i32.mul(tile, 4)));
+        const spent = f.let(i32.const(0));
+        f.loop(0, rounds, 1, (i) => f.set(spent, i32.xor(i32.mul(spent, 3), i)));
+        f.do(i32.store(word, i32.add(i32.load(word), i32.add(i32.and(spent, 0), by))));
+      }),
+  };
+}
+
+const pools: Pool[] = [];
+after(() => Promise.all(pools.map((pool) => pool.close())));
+
+async function poolOf(threads: number, options: { source?: string; patience?: number } = {}) {
+  const args = Math.ceil(controlBytes(threads) / 64) * 64;
+  const memory = new Memory({ shared: threads > 1, reserved: args + 64 });
+  const system = threads > 1 ? await findThreads(options.source ?? workerSource) : null;
+  const pool = new Pool(memory, { threads, system, relaxed: false, ...options });
+  pools.push(pool);
+  const list = memory.lasting(4 * most);
+  memory.int32[args / 4] = list;
+  return { pool, memory, args, list };
+}
+
+/** Runs jobs until the pool breaks, which takes as long as its workers need to come up. */
+function untilBroken(pool: Pool, args: number): unknown {
+  const kernel = pool.load(counting("doomed", 20_000));
+  const deadline = performance.now() + 20_000;
+  while (performance.now() < deadline) {
+    try {
+      pool.run(kernel, args, 64);
+    } catch (error) {
+      return error;
+    }
+  }
+  return assert.fail("the pool did not break within 20 s");
+}
+
+for (const threads of [1, 2, 8]) {
+  test(`every tile of every job is done once, ${threads} threads`, async () => {
+    const { pool, memory, args, list } = await poolOf(threads);
+    const expected = new Int32Array(most);
+    for (let job = 0; job < 2000; job++) {
+      const tiles = 1 + ((job * 7919) % (job % 10 === 0 ? most : 9));
+      const by = 1 + (job % 3);
+      // Kernels appear as the jobs go by, and the memory grows under the workers.
+      const kernel = pool.load(counting(`counting ${by} ${job >> 9}`, 100 * (job >> 9), by));
+      if (job % 500 === 0) memory.lasting(3 << 20);
+      pool.run(kernel, args, tiles);
+      for (let tile = 0; tile < tiles; tile++) expected[tile]! += by;
+    }
+    assert.deepEqual(memory.int32.slice(list / 4, list / 4 + most), expected);
+  });
+}
+
+test("workers take part", async () => {
+  const { pool, args } = await poolOf(2);
+  const kernel = pool.load(counting("slow", 100_000));
+  const deadline = performance.now() + 20_000;
+  while (pool.joined < 1 && performance.now() < deadline) pool.run(kernel, args, 64);
+  assert.equal(pool.joined, 1);
+});
+
+test("a worker that dies while it holds a tile is an error that names it, now and later", async () => {
+  const source = `const exit = () => process.exit(7);
+    WebAssembly.Instance = class { exports = { run: exit } };${workerSource}`;
+  const { pool, args } = await poolOf(2, { source, patience: 200 });
+  const error = untilBroken(pool, args);
+  assert.ok(error instanceof DeviceError);
+  assert.match(error.message, /worker 1 of 1 failed, doomed: no sign of life for 0.2 s/);
+  assert.throws(() => pool.run(pool.load(counting("later", 1)), args, 1), error);
+});
+
+test("a worker that gets stuck is an error that names it", async () => {
+  const source = `WebAssembly.Instance = class { exports = { run() { for (;;); } } };${workerSource}`;
+  const { pool, args } = await poolOf(3, { source, patience: 200 });
+  assert.match((untilBroken(pool, args) as Error).message, /worker [12] of 2 failed, doomed: no sign of life/);
+});
+
+test("what goes wrong inside a worker is told at once", async () => {
+  const source = `WebAssembly.Instance = class { exports = { run() { throw new Error("no such luck"); } } };${workerSource}`;
+  const { pool, args } = await poolOf(2, { source });
+  assert.match((untilBroken(pool, args) as Error).message, /worker 1 of 1 failed, doomed: no such luck/);
+});
+
+test("a worker that ends between jobs is an error", async () => {
+  const source = `setTimeout(() => process.exit(3), 0);${workerSource.replace("run(require", "void (require")}`;
+  const { pool, args } = await poolOf(2, { source });
+  const kernel = pool.load(counting("patient", 1));
+  pool.run(kernel, args, 8);
+  await assert.rejects(async () => {
+    for (;;) {
+      pool.run(kernel, args, 8);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }, /worker 1 of 1 failed, it exited with code 3/);
+});
+
+test("a closed pool refuses to run", async () => {
+  const { pool, args } = await poolOf(2);
+  const kernel = pool.load(counting("closing", 1));
+  pool.run(kernel, args, 8);
+  await pool.close();
+  assert.throws(() => pool.run(kernel, args, 8), /the backend was closed/);
+});
+
+test("a program ends by itself, its workers with it", { timeout: 60_000 }, async () => {
+  const backend = fileURLToPath(new URL("../../../../lib/backends/wasm/backend.ts", import.meta.url));
+  const expression = fileURLToPath(new URL("../../../../lib/expression.ts", import.meta.url));
+  const program = `
+    import { createWasmBackend } from ${JSON.stringify(backend)};
+    import { exp, input } from ${JSON.stringify(expression)};
+    const backend = await createWasmBackend({ threads: 3 });
+    const x = backend.variable("float", new Float32Array(100000));
+    while (backend.pool.joined < 2) {
+      const output = backend.allocate("float", 100000);
+      backend.elementwise({ expression: exp(input(0)), shape: [100000], inputs: [x], inputShapes: [[100000]], scalars: [], output });
+      backend.reset();
+    }
+    console.log("done");
+  `;
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ["--import", "tsx", "--input-type=module", "--eval", program],
+    { timeout: 30_000 },
+  );
+  assert.equal(stdout, "done\n");
+});
