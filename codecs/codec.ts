@@ -67,11 +67,11 @@ export const defaultLimits: Limits = {
 /** Checks every size before anything of that size is made, and counts the memory that one file has cost so far. */
 export class Budget {
   readonly limits: Limits;
-  readonly #from: { readonly position: number } | undefined;
+  #place: { readonly position: number } | undefined;
   #memory: number;
 
-  /** `from` gives errors their place. Throws RangeError when a limit is not a whole number from 0 to its default. */
-  constructor(limits: Partial<Limits> = {}, from?: { readonly position: number }) {
+  /** `place` is where errors happen. Throws RangeError when a limit is not a whole number from 0 to its default. */
+  constructor(limits: Partial<Limits> = {}, place?: { readonly position: number }) {
     for (const [name, value] of Object.entries(limits)) {
       const most = defaultLimits[name as keyof Limits];
       if (most === undefined) throw new RangeError(`limits: there is no limit called "${name}"`);
@@ -80,8 +80,14 @@ export class Budget {
       }
     }
     this.limits = { ...defaultLimits, ...limits };
-    this.#from = from;
+    this.#place = place;
     this.#memory = this.limits.memory;
+  }
+
+  /** This budget, spent from now on by the reader of another part. */
+  at(place: { readonly position: number }): this {
+    this.#place = place;
+    return this;
   }
 
   /** Refuses `count` when it is above the limit of that name (code `limit-<name>`), and returns it otherwise. */
@@ -90,11 +96,6 @@ export class Budget {
     // Written so that NaN is refused too.
     if (!(count <= most)) this.#fail(`limit-${limit}`, `${what}: ${count} is above the limit of ${most}`);
     return count;
-  }
-
-  /** Lowers what is left to spend, once a file has declared how large it is. */
-  lowerMemory(bytes: number): void {
-    this.#memory = Math.min(this.#memory, bytes);
   }
 
   float32(count: number): Float32Array<ArrayBuffer> {
@@ -128,6 +129,6 @@ export class Budget {
   }
 
   #fail(code: string, message: string): never {
-    throw new FormatError(code, message, this.#from?.position ?? 0);
+    throw new FormatError(code, message, this.#place?.position ?? 0);
   }
 }

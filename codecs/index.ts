@@ -1,0 +1,30 @@
+/** The door `kilonet/codecs`: what makes weights small, and the file that carries them. Bytes in, bytes out. */
+
+export { inspect, type ByteRange, type Inspection, type PartReport, type TensorReport } from "./inspect.ts";
+export { pack, toWeights, unpack, type ModelFile, type Section, type Unpacked } from "./container.ts";
+export { code, codeExactly, sectionsOf, type CodeOptions } from "./code.ts";
+export type { Coded } from "./coded.ts";
+export type { Metadata } from "./metadata.ts";
+
+export {
+  applyMasks,
+  countKept,
+  masksOf,
+  prune,
+  pruneTogether,
+  type Masks,
+  type NamedMask,
+  type PruneOptions,
+  type PruneRule,
+} from "./prune.ts";
+export { codebookOf, entryGradients, share, tidy, toValues, type Codebook, type ShareOptions } from "./codebook.ts";
+
+export { chooseHuffman, huffman, type Huffman } from "./huffman.ts";
+export { chooseRans, rans, type Rans } from "./rans.ts";
+export { chooseSparse, sparse, type Sparse, type SparseForm } from "./sparse.ts";
+export { chooseSymbols, symbols, type SymbolRange, type Symbols } from "./symbols.ts";
+export { crc32 } from "./crc32.ts";
+
+export { Budget, defaultLimits, FormatError, type Codec, type Limits } from "./codec.ts";
+export { BitReader, BitWriter } from "./bits.ts";
+export { ByteReader, ByteWriter, Trace, type Mark } from "./bytes.ts";
