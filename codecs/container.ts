@@ -67,10 +67,11 @@ export function pack(file: ModelFile): Uint8Array<ArrayBuffer> {
   const sections = inOrder(file.sections, parameters);
   const write = (framed: boolean): Uint8Array<ArrayBuffer> => {
     const to = new ByteWriter();
-    // "Three bytes of magic, the version, then 2 * architecture + (1 if framed), and a graph if the architecture is 0."
+    // "Three bytes of magic, the version, then 4 * architecture + 2 if there is metadata + 1 if framed. A graph if the
+    // architecture is 0. If framed, the checksum of all this. The sections. The metadata. If not framed, the checksum."
     for (const byte of magic) to.u8(byte);
     to.u8(version);
-    to.varint(2 * architecture + (framed ? 1 : 0));
+    to.varint(4 * architecture + (metadata === undefined ? 0 : 2) + (framed ? 1 : 0));
     if (architecture === 0) graph.write(network, to);
     if (framed) to.u32(crc32(to.finish()));
     let open = parameters.map((_, i) => i);
@@ -189,7 +190,7 @@ function writeMetadata(lines: Metadata, framed: boolean, to: ByteWriter): void {
 /** What `unpack` does, and what `inspect` watches through `trace`. */
 export function read(bytes: Uint8Array, limits: Partial<Limits> = {}, trace?: Trace): Unpacked {
   const from = new ByteReader(new Uint8Array(bytes), { trace });
-  const { architecture, framed } = readHead(from);
+  const { architecture, hasMetadata, framed } = readHead(from);
   const body = framed ? from : checkedBody(from);
   const budget = new Budget(limits, body);
   const { network, parameters } = readNetwork(body, architecture, budget);
@@ -208,14 +209,13 @@ export function read(bytes: Uint8Array, limits: Partial<Limits> = {}, trace?: Tr
     sections.push(section);
     open = open.filter(({ name }) => !section.tensors.includes(name));
   }
-  // "What follows the last section is metadata."
-  const metadata = body.remaining > 0 ? readMetadata(body, framed, budget) : undefined;
+  const metadata = hasMetadata ? readMetadata(body, framed, budget) : undefined;
   body.finish();
   if (!framed) passChecksum(from);
   return { network, architecture, framed, sections, ...(metadata === undefined ? {} : { metadata }) };
 }
 
-function readHead(from: ByteReader): { architecture: number; framed: boolean } {
+function readHead(from: ByteReader): { architecture: number; hasMetadata: boolean; framed: boolean } {
   from.field("magic");
   for (const byte of magic) {
     if (from.u8() !== byte) from.fail("magic", "container: this is not a file of kilonet", 0);
@@ -224,14 +224,16 @@ function readHead(from: ByteReader): { architecture: number; framed: boolean } {
   if (found !== version) from.fail("version", `container: version must be ${version}, got ${found}`, from.position - 1);
   const start = from.position;
   const kind = from.varint({ name: "architecture" });
-  const architecture = Math.floor(kind / 2);
-  const framed = kind % 2 === 1;
+  const architecture = Math.floor(kind / 4);
+  const hasMetadata = (kind & 2) !== 0;
+  const framed = (kind & 1) !== 0;
   const known = knownArchitecture(architecture);
   if (known === undefined && architecture !== 0) {
     from.fail("architecture", `container: there is no architecture ${architecture}`, start);
   }
-  from.note(`${architecture === 0 ? "described below" : `${architecture}, ${known!.name}`}${framed ? ", framed" : ""}`);
-  return { architecture, framed };
+  const name = known === undefined ? "described below" : `${architecture}, ${known.name}`;
+  from.note([name, ...(hasMetadata ? ["with metadata"] : []), ...(framed ? ["framed"] : [])].join(", "));
+  return { architecture, hasMetadata, framed };
 }
 
 /** Everything up to the checksum of the whole file, which is compared before any of it is looked at. */

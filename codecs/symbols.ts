@@ -19,8 +19,8 @@ export interface SymbolRange {
 const coders: readonly Symbols["coder"][] = ["fixed", "huffman", "rans"];
 
 /**
- * `count` symbols below `alphabet`: the tag of a coder, then what that coder writes. Format: section 7. Where nothing is
- * left to say, because there are no symbols or only one is possible, no byte is spent and the coder is "fixed".
+ * `count` symbols below `alphabet`: the tag of a coder, then what that coder writes. Format: section 7. Where nothing
+ * is left to say, as there are no symbols or only one is possible, no byte is spent and the coder is "fixed".
  */
 export function symbols(range: SymbolRange): Codec<Symbols> {
   const silent = isSilent(range);
@@ -62,7 +62,7 @@ export function chooseSymbols(
   const range = { count: values.length, alphabet };
   const fixedWidth: Symbols = { coder: "fixed", symbols: values };
   if (isSilent(range)) return fixedWidth;
-  const candidates = [fixedWidth];
+  const candidates: Symbols[] = [fixedWidth];
   if (among.includes("huffman")) candidates.push({ coder: "huffman", ...chooseHuffman(values, alphabet) });
   if (among.includes("rans")) candidates.push({ coder: "rans", ...chooseRans(values, alphabet) });
   return smallest(candidates, () => symbols(range));

@@ -1,6 +1,13 @@
 import fc from "fast-check";
+import { chooseSparse } from "../../codecs/sparse.ts";
+import type { Coded } from "../../codecs/coded.ts";
+import type { ModelFile } from "../../codecs/container.ts";
+import type { Metadata } from "../../codecs/metadata.ts";
+import { countOf } from "../../codecs/method.ts";
+import { chooseSymbols, type Symbols } from "../../codecs/symbols.ts";
 import { parametersOf, shapesOf } from "../../lib/architectures.ts";
 import type { Activation, Dense, Layer, Network } from "../../lib/network.ts";
+import { sizeOf } from "../../lib/shape.ts";
 import type { Weights } from "../../lib/weights.ts";
 
 /** Numbers on an even grid: what arithmetic is tested with. */
@@ -129,4 +136,78 @@ export const networks: fc.Arbitrary<Network> = fc
     } catch {
       return false;
     }
+  });
+
+/** Symbols below an alphabet with a coder that may or may not be the best. */
+export function codedSymbols(count: number, alphabet: number): fc.Arbitrary<Symbols> {
+  // Every symbol is used when there are enough places, as codebooks want it.
+  const values = fc
+    .array(fc.nat(alphabet - 1), { minLength: count, maxLength: count })
+    .map((list) => Uint16Array.from(list, (symbol, i) => (i < alphabet ? i : symbol)));
+  return fc
+    .tuple(values, fc.constantFrom<Symbols["coder"]>("fixed", "huffman", "rans"))
+    .map(([symbols, coder]) => chooseSymbols(symbols, alphabet, [coder]));
+}
+
+const entry = gridNumber.filter((n) => n !== 0);
+
+/** Any choice that fits `count` numbers, good or bad. */
+export function codedNumbers(count: number): fc.Arbitrary<Coded> {
+  const raw = fc
+    .array(floatBits, { minLength: count, maxLength: count })
+    .map((bits): Coded => ({ method: "float32", values: new Float32Array(Uint32Array.from(bits).buffer) }));
+  const sorted = (zero: boolean, most: number): fc.Arbitrary<Float32Array> =>
+    fc
+      .uniqueArray(zero ? gridNumber.map((n) => n + 0) : entry, { minLength: 1, maxLength: Math.min(most, 6) })
+      .map((list) => Float32Array.from(list).sort());
+  const dense = sorted(true, count).chain((entries) =>
+    codedSymbols(count, entries.length).map((indices): Coded => ({ method: "codebook", entries, indices })),
+  );
+  const sparse = fc
+    .array(fc.boolean(), { minLength: count, maxLength: count })
+    .map((taken) => Uint32Array.from([...taken.keys()].filter((i) => taken[i])))
+    .chain((positions) => {
+      const places = chooseSparse(positions, count);
+      const empty: Coded = {
+        method: "sparse codebook",
+        length: count,
+        places,
+        entries: new Float32Array(0),
+        indices: { coder: "fixed", symbols: new Uint16Array(0) },
+      };
+      if (positions.length === 0) return fc.constant(empty);
+      return sorted(false, positions.length).chain((entries) =>
+        codedSymbols(positions.length, entries.length).map((indices): Coded => ({ ...empty, entries, indices })),
+      );
+    });
+  return fc.oneof(raw, dense, sparse);
+}
+
+const word = fc.stringMatching(/^[a-z][a-z0-9-]{0,8}$/);
+const someMetadata: fc.Arbitrary<Metadata> = fc
+  .uniqueArray(fc.tuple(word, text), { selector: ([key]) => key, minLength: 1, maxLength: 3 })
+  .map((lines) => lines.sort(([a], [b]) => (a < b ? -1 : 1)));
+
+/** Whole files of small networks: sections of one or more tensors, every method, with and without the rest. */
+export const files: fc.Arbitrary<ModelFile> = networks
+  .filter((network) => parametersOf(network).every(({ shape }) => sizeOf(shape) <= 300))
+  .chain((network) => {
+    const parameters = parametersOf(network);
+    // Each tensor goes to one of three sections.
+    const groups = fc.array(fc.nat(2), { minLength: parameters.length, maxLength: parameters.length });
+    const sections = groups.chain((numbers) => {
+      const kinds = [...new Set(numbers)];
+      return fc.tuple(
+        ...kinds.map((kind) => {
+          const tensors = parameters.filter((_, i) => numbers[i] === kind);
+          return codedNumbers(countOf(tensors)).map((coded) => ({ tensors: tensors.map(({ name }) => name), coded }));
+        }),
+      );
+    });
+    return fc.record({
+      network: fc.constant(network),
+      sections,
+      metadata: fc.option(someMetadata, { nil: undefined }),
+      framed: fc.boolean(),
+    });
   });
