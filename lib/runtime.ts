@@ -84,6 +84,8 @@ export class Runtime {
     try {
       const result = body();
       if (result instanceof Promise) {
+        // It goes on without its step and may fail too; this error is the one to report.
+        result.catch(() => {});
         throw new DeviceError("step: the callback must be synchronous, got one that returns a promise");
       }
       return this.copyOut(result) as Result;
@@ -126,9 +128,8 @@ export class Runtime {
   check(name: string, tensor: Tensor): void {
     if (tensor.runtime !== this) throw new DeviceError(`${name}: got tensors of two runtimes`);
     if (tensor.generation !== 0 && tensor.generation !== this.current) {
-      throw new DeviceError(
-        `${name}: got a tensor ${formatShape(tensor.shape)} of a step that has ended; return it from the step to keep it`,
-      );
+      const found = `a tensor ${formatShape(tensor.shape)} of a step that has ended`;
+      throw new DeviceError(`${name}: got ${found}; return it from the step to keep it`);
     }
   }
 
@@ -183,9 +184,14 @@ export class Runtime {
     return this.recording ? this.sequence : null;
   }
 
-  /** A tensor with the numbers of `tensor` under another shape of the same size. @internal */
+  /**
+   * A tensor with the numbers of `tensor` under another shape of the same size. It shares them, but for those of a
+   * variable: a variable may change, a tensor never does. @internal
+   */
   view(tensor: Tensor, shape: Shape): Tensor {
-    return new Tensor(this, shape, tensor.type, tensor.generation, this.materialise(tensor), null);
+    const shared = this.materialise(tensor);
+    const storage = tensor instanceof Variable ? this.backend.keep(shared) : shared;
+    return new Tensor(this, shape, tensor.type, tensor.generation, storage, null);
   }
 
   /** Runs a structured operation and records it. Returns all outputs. @internal */
