@@ -25,14 +25,14 @@ export function grad(loss: Tensor, targets: readonly Tensor[]): Tensor[] {
       const dy = gradients.get(tensor);
       if (dy === undefined || !dependent.has(tensor)) continue;
       const { name, sequence, inputs, gradient } = tensor.entry!;
+      const needs = inputs.map((input) => dependent.has(input));
+      if (!needs.includes(true)) continue;
       for (const input of inputs) {
         if (input instanceof Variable && input.overwritten > sequence) {
           throw new DeviceError(`grad: variable ${input.name} was overwritten after ${name} had read it`);
         }
       }
-      const needs = inputs.map((input) => dependent.has(input));
-      const parts = needs.includes(true) ? gradient(dy, needs) : [];
-      parts.forEach((part, i) => {
+      gradient(dy, needs).forEach((part, i) => {
         if (part === null || !needs[i]) return;
         const before = gradients.get(inputs[i]!);
         gradients.set(inputs[i]!, before === undefined ? part : add(before, part));
