@@ -1,28 +1,38 @@
 import { adamUpdate } from "../ops/update.ts";
 import type { Variable } from "../tensor.ts";
-import { Optimizer, runUpdate } from "./optimizer.ts";
+import { checkShare, checkWeightDecay, Optimizer, runUpdate } from "./optimizer.ts";
 
 export interface AdamOptions {
-  /** Decay of the first moment, default 0.9. */
+  /** Decay of the first moment, from 0 to below 1, default 0.9. */
   readonly beta1?: number;
-  /** Decay of the second moment, default 0.999. */
+  /** Decay of the second moment, from 0 to below 1, default 0.999. */
   readonly beta2?: number;
-  /** Default 1e-8. */
+  /** Above 0, default 1e-8. */
   readonly epsilon?: number;
   /** Default 0. In `adam` added to the gradient, in `adamW` taken off the parameter. */
   readonly weightDecay?: number;
 }
 
-function make(parameters: readonly Variable[], options: AdamOptions, decoupled: boolean): Optimizer {
-  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0 } = options;
+function make(
+  name: string,
+  parameters: readonly Variable[],
+  { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0 }: AdamOptions,
+): Optimizer {
+  checkShare(`${name}: beta1`, beta1);
+  checkShare(`${name}: beta2`, beta2);
+  if (!(epsilon > 0 && epsilon < Infinity)) throw new RangeError(`${name}: epsilon must be above 0, got ${epsilon}`);
+  checkWeightDecay(name, weightDecay);
+  const attributes = { decoupled: name === "adamW" };
   let corrections: readonly [number, number] = [0, 0];
   return new Optimizer(parameters, {
     moments: ["first", "second"],
     begin: (step) => {
       corrections = [1 - power(beta1, step), 1 - power(beta2, step)];
     },
-    update: (target, gradient, rate) =>
-      runUpdate(adamUpdate, target, gradient, { decoupled }, [rate, beta1, beta2, epsilon, weightDecay, ...corrections]),
+    update: (target, gradient, rate) => {
+      const scalars = [rate, beta1, beta2, epsilon, weightDecay, ...corrections];
+      runUpdate(adamUpdate, target, gradient, attributes, scalars);
+    },
   });
 }
 
@@ -35,12 +45,12 @@ function power(base: number, exponent: number): number {
   return result;
 }
 
-/** Adam (Kingma & Ba 2015, arXiv 1412.6980). */
+/** Adam (Kingma & Ba 2015, arXiv 1412.6980). RangeError for options outside their range. */
 export function adam(parameters: readonly Variable[], options: AdamOptions = {}): Optimizer {
-  return make(parameters, options, false);
+  return make("adam", parameters, options);
 }
 
-/** Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv 1711.05101). */
+/** Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv 1711.05101). RangeError as `adam`. */
 export function adamW(parameters: readonly Variable[], options: AdamOptions = {}): Optimizer {
-  return make(parameters, options, true);
+  return make("adamW", parameters, options);
 }

@@ -1,8 +1,11 @@
 import { add, multiply, subtract } from "../ops/arithmetic.ts";
-import { sizeOf } from "../shape.ts";
 import type { Variable } from "../tensor.ts";
+import { checkShare, zeros } from "./optimizer.ts";
 
-/** Exponential moving averages of parameters: after each step `average ← average + (1 - decay) (parameter - average)`. */
+/**
+ * Exponential moving averages of parameters: after each step
+ *   average ← average + (1 - decay) (parameter - average).
+ */
 export interface Average {
   /** One variable per parameter, in order, named `<parameter>.average`. */
   readonly variables: readonly Variable[];
@@ -10,11 +13,14 @@ export interface Average {
   update(): void;
 }
 
-/** Averages that begin at the parameters as they are now. `decay` is in [0, 1): 0 follows, 0.999 remembers long. */
+/**
+ * Averages that begin at the parameters as they are now. `decay` is from 0 (follows at once) to below 1 (0.999
+ * remembers some thousand updates), a RangeError otherwise.
+ */
 export function movingAverage(parameters: readonly Variable[], decay: number): Average {
-  if (!(decay >= 0 && decay < 1)) throw new RangeError(`movingAverage: decay must be from 0 to below 1, got ${decay}`);
+  checkShare("movingAverage: decay", decay);
   const variables = parameters.map((parameter) => {
-    const variable = parameter.runtime.variable(new Float32Array(sizeOf(parameter.shape)), parameter.shape, `${parameter.name}.average`);
+    const variable = zeros(parameter, `${parameter.name}.average`);
     variable.assign(parameter);
     return variable;
   });

@@ -1,7 +1,7 @@
 import { ShapeError } from "../errors.ts";
 import { where } from "../ops/arithmetic.ts";
 import type { Operation } from "../ops/operation.ts";
-import { sizeOf } from "../shape.ts";
+import { formatShape, type Shape, sizeOf } from "../shape.ts";
 import type { Tensor, Variable } from "../tensor.ts";
 import type { Weights } from "../weights.ts";
 
@@ -51,16 +51,18 @@ export class Optimizer {
   /** One update of every parameter with `gradients`, in the order of the parameters, at learning rate `rate`. */
   update(gradients: readonly Tensor[], rate: number): void {
     if (gradients.length !== this.targets.length) {
-      throw new ShapeError(`optimizer: ${this.targets.length} parameters need as many gradients, got ${gradients.length}`);
+      const count = this.targets.length;
+      throw new ShapeError(`optimizer: ${count} parameters need as many gradients, got ${gradients.length}`);
     }
+    if (!Number.isFinite(rate)) throw new RangeError(`optimizer: the learning rate must be finite, got ${rate}`);
     this.taken += 1;
     this.rule.begin(this.taken);
     this.targets.forEach((target, i) => this.rule.update(target, gradients[i]!, rate));
   }
 
   /**
-   * Holds parameters, gradients and moments at zero wherever their mask is 0, from now on: one mask per parameter, `null`
-   * for none. The parameters themselves are set to zero there at once.
+   * Holds parameters and moments at zero wherever their mask is 0, from now on and at once: one mask per parameter,
+   * `null` for none. RangeError for a mask that holds anything but ones and zeros.
    */
   mask(masks: readonly (ArrayLike<number> | null)[]): void {
     if (masks.length !== this.targets.length) {
@@ -76,14 +78,14 @@ export class Optimizer {
       if (Array.from(mask).some((value) => value !== 0 && value !== 1)) {
         throw new RangeError(`mask: ${parameter.name} needs a mask of ones and zeros`);
       }
-      const variable = target.mask ?? parameter.runtime.variable(mask, parameter.shape, `${parameter.name}.mask`);
+      const variable = target.mask ?? zeros(parameter, `${parameter.name}.mask`);
       variable.assign(mask);
       this.targets[i] = { ...target, mask: variable };
       for (const held of [parameter, ...target.moments]) held.assign(where(variable, held, 0));
     });
   }
 
-  /** A copy of the memory, for a checkpoint. */
+  /** A copy of the memory, for a checkpoint: exact in float32, rounded to it in float64. */
   async state(): Promise<OptimizerState> {
     const moments: Weights[number][] = [];
     for (const variable of this.targets.flatMap((target) => target.moments)) {
@@ -95,19 +97,21 @@ export class Optimizer {
   /** Takes over the memory of an optimizer of the same kind and parameters. */
   restore({ steps, moments }: OptimizerState): void {
     const own = this.targets.flatMap((target) => target.moments);
-    const fits = moments.length === own.length && own.every((variable, i) => variable.name === moments[i]!.name);
-    if (!fits) {
-      throw new ShapeError(
-        `optimizer: the state must hold ${own.map(({ name }) => name).join(", ")}; got ${moments.map(({ name }) => name).join(", ")}`,
-      );
+    const list = (named: readonly { name: string; shape: Shape }[]): string =>
+      named.map(({ name, shape }) => `${name} ${formatShape(shape)}`).join(", ");
+    if (list(moments) !== list(own)) {
+      throw new ShapeError(`optimizer: the state must hold ${list(own)}; got ${list(moments)}`);
+    }
+    if (!Number.isSafeInteger(steps) || steps < 0) {
+      throw new RangeError(`optimizer: steps must be a whole number from 0 up, got ${steps}`);
     }
     own.forEach((variable, i) => variable.assign(moments[i]!.values));
     this.taken = steps;
-    this.rule.begin(steps);
   }
 }
 
-function zeros(parameter: Variable, name: string): Variable {
+/** A variable like `parameter`, all zero. */
+export function zeros(parameter: Variable, name: string): Variable {
   return parameter.runtime.variable(new Float32Array(sizeOf(parameter.shape)), parameter.shape, name);
 }
 
@@ -122,4 +126,12 @@ export function runUpdate<Attributes extends { readonly masked: boolean }>(
   const inputs = [parameter, gradient, ...moments, ...(mask === null ? [] : [mask])];
   const all = { ...attributes, masked: mask !== null } as Attributes;
   parameter.runtime.run(operation, inputs, { attributes: all, scalars });
+}
+
+export function checkShare(name: string, share: number): void {
+  if (!(share >= 0 && share < 1)) throw new RangeError(`${name} must be from 0 to below 1, got ${share}`);
+}
+
+export function checkWeightDecay(name: string, decay: number): void {
+  if (!(decay >= 0 && decay < Infinity)) throw new RangeError(`${name}: weightDecay must be from 0 up, got ${decay}`);
 }

@@ -1,9 +1,9 @@
 import { sgdUpdate } from "../ops/update.ts";
 import type { Variable } from "../tensor.ts";
-import { Optimizer, runUpdate } from "./optimizer.ts";
+import { checkShare, checkWeightDecay, Optimizer, runUpdate } from "./optimizer.ts";
 
 export interface SgdOptions {
-  /** Share of the velocity kept at each step, default 0. */
+  /** Share of the velocity kept at each step, from 0 to below 1, default 0. */
   readonly momentum?: number;
   /** Nesterov's form (Sutskever et al. 2013), default false. */
   readonly nesterov?: boolean;
@@ -11,9 +11,11 @@ export interface SgdOptions {
   readonly weightDecay?: number;
 }
 
-/** Stochastic gradient descent. */
+/** Stochastic gradient descent. RangeError for options outside their range. */
 export function sgd(parameters: readonly Variable[], options: SgdOptions = {}): Optimizer {
   const { momentum = 0, nesterov = false, weightDecay = 0 } = options;
+  checkShare("sgd: momentum", momentum);
+  checkWeightDecay("sgd", weightDecay);
   return new Optimizer(parameters, {
     moments: ["velocity"],
     begin: () => {},
