@@ -103,6 +103,7 @@ export function broadcastLoops(output: Shape, inputs: readonly Shape[]): Loops {
 
 /** An axis counted from the front, given one that may be counted from the back (-1 is the last). */
 export function resolveAxis(name: string, axis: number, rank: number): number {
+  if (rank === 0) throw new ShapeError(`${name}: a single number, [], has no axes, got axis ${axis}`);
   const resolved = axis < 0 ? axis + rank : axis;
   if (!Number.isInteger(axis) || resolved < 0 || resolved >= rank) {
     throw new ShapeError(`${name}: axis must be a whole number from ${-rank} to ${rank - 1}, got ${axis}`);

@@ -1,6 +1,19 @@
-import { add, constant, divide, exp, less, multiply, negate, select, subtract } from "../expression.ts";
+import {
+  add,
+  constant,
+  divide,
+  exp,
+  type Expression,
+  less,
+  multiply,
+  negate,
+  select,
+  subtract,
+} from "../expression.ts";
 import type { Tensor } from "../tensor.ts";
 import { elementwise } from "./elementwise.ts";
+
+const passing = (y: Expression, dy: Expression): Expression => select(less(constant(0), y), dy, constant(0));
 
 /** Rectifier, `y = max(0, x)`. Its gradient is `dy` where `x > 0`, and zero at `x = 0` too. */
 export const relu = elementwise(
@@ -8,11 +21,11 @@ export const relu = elementwise(
   1,
   // Written as a choice, so that NaN stays NaN.
   ([x]) => select(less(x!, constant(0)), constant(0), x!),
-  (_, y, dy) => [select(less(constant(0), y), dy, constant(0))],
+  (_, y, dy) => [passing(y, dy)],
 );
 
 /** `dy` where the rectifier's result `y` is above 0, else 0: the gradient behind a fused rectifier. */
-export const reluGradient = elementwise("reluGradient", 2, ([y, dy]) => select(less(constant(0), y!), dy!, constant(0)));
+export const reluGradient = elementwise("reluGradient", 2, ([y, dy]) => passing(y!, dy!));
 
 const leaky = elementwise("leakyRelu", 2, ([x, slope]) => select(less(x!, constant(0)), multiply(x!, slope!), x!));
 

@@ -70,7 +70,8 @@ const wholePowers = new Map<number, (x: Operand) => Tensor>();
 /** `x^exponent`. Whole exponents from -8 to 8 are products and take any `x`; all others want `x > 0`. */
 export function pow(x: Tensor, exponent: Operand): Tensor {
   if (exponent === 0.5) return sqrt(x);
-  if (typeof exponent !== "number" || !Number.isInteger(exponent) || Math.abs(exponent) > 8) return general(x, exponent);
+  const isSmall = typeof exponent === "number" && Number.isInteger(exponent) && Math.abs(exponent) <= 8;
+  if (!isSmall) return general(x, exponent);
   let power = wholePowers.get(exponent);
   if (power === undefined) {
     power = elementwise("pow", 1, ([base]) => product(base!, exponent));

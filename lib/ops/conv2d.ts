@@ -3,7 +3,7 @@ import { formatShape, type Shape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { reluGradient } from "./activations.ts";
 import type { Epilogue } from "./matmul.ts";
-import type { Operation } from "./operation.ts";
+import { checkFloats, type Operation } from "./operation.ts";
 import { sumTo } from "./sum.ts";
 
 export type Padding = "valid" | "same";
@@ -43,9 +43,8 @@ export function geometry(name: string, image: Shape, filter: Shape, { stride, pa
   const [kernelHeight, kernelWidth, inputs, filters] = filter as readonly [number, number, number, number];
   const [strideVertical, strideHorizontal] = stride;
   if (image.length !== 4 || filter.length !== 4 || channels !== inputs) {
-    throw new ShapeError(
-      `${name}: needs images [n, h, w, c] and filters [kh, kw, c, f], got ${formatShape(image)} and ${formatShape(filter)}`,
-    );
+    const found = `${formatShape(image)} and ${formatShape(filter)}`;
+    throw new ShapeError(`${name}: needs images [n, h, w, c] and filters [kh, kw, c, f], got ${found}`);
   }
   if (!stride.every((step) => Number.isSafeInteger(step) && step > 0)) {
     throw new RangeError(`${name}: strides must be whole numbers from 1 up, got ${stride.join(", ")}`);
@@ -53,7 +52,8 @@ export function geometry(name: string, image: Shape, filter: Shape, { stride, pa
   const [outHeight, top] = along(height, kernelHeight, strideVertical, padding);
   const [outWidth, left] = along(width, kernelWidth, strideHorizontal, padding);
   if (outHeight < 1 || outWidth < 1) {
-    throw new ShapeError(`${name}: the kernel ${kernelHeight}x${kernelWidth} is larger than the image ${height}x${width}`);
+    const kernel = `${kernelHeight}x${kernelWidth}`;
+    throw new ShapeError(`${name}: the kernel ${kernel} is larger than the image ${height}x${width}`);
   }
   const sizes = { batch, height, width, channels, kernelHeight, kernelWidth, filters, outHeight, outWidth };
   return { ...sizes, strideVertical, strideHorizontal, top, left };
@@ -86,7 +86,9 @@ function visitTaps(g: Geometry, visit: (output: number, image: number, tap: numb
 /** `act(x ⋆ w + bias)`, inputs x, w and, if given, the bias [f]. */
 export const convolve: Operation<Convolution & { readonly activation: Epilogue }> = {
   name: "conv2d",
-  outputs: ([x, w, bias], attributes) => {
+  outputs: (inputs, attributes) => {
+    checkFloats("conv2d", inputs);
+    const [x, w, bias] = inputs;
     const g = geometry("conv2d", x!.shape, w!.shape, attributes);
     if (bias !== undefined && (bias.shape.length !== 1 || bias.shape[0] !== g.filters)) {
       throw new ShapeError(`conv2d: the bias must be [${g.filters}], got ${formatShape(bias.shape)}`);
@@ -94,11 +96,14 @@ export const convolve: Operation<Convolution & { readonly activation: Epilogue }
     return [{ shape: [g.batch, g.outHeight, g.outWidth, g.filters], type: "float" }];
   },
   gradient: ({ attributes: { stride, padding, activation }, inputs: [x, w], outputs: [y], dy, needs }) => {
+    const { runtime } = dy;
     const dz = activation === "relu" ? reluGradient(y!, dy) : dy;
-    const convolution = { stride, padding };
+    const like = (shape: Shape): { attributes: Convolution & { readonly shape: Shape } } => ({
+      attributes: { stride, padding, shape },
+    });
     return [
-      needs[0] ? x!.runtime.run(inputGradient, [dz, w!], { attributes: { ...convolution, shape: x!.shape } })[0]! : null,
-      needs[1] ? x!.runtime.run(filterGradient, [x!, dz], { attributes: { ...convolution, shape: w!.shape } })[0]! : null,
+      needs[0] ? runtime.run(inputGradient, [dz, w!], like(x!.shape))[0]! : null,
+      needs[1] ? runtime.run(filterGradient, [x!, dz], like(w!.shape))[0]! : null,
       needs[2] ? sumTo(dz, [dz.shape[3]!]) : null,
     ];
   },

@@ -51,7 +51,10 @@ export function normal(runtime: Runtime, shape: Shape, from: Draw): Tensor {
 
 const drop = elementwise("dropout", 3, ([x, u, keep]) => select(less(u!, keep!), divide(x!, keep!), constant(0)));
 
-/** Keeps each element with probability `keep` and divides it by `keep`; the others become 0 (Srivastava et al. 2014). */
+/**
+ * Keeps each element with probability `keep` and divides it by `keep`; the others become 0 (Srivastava et al. 2014).
+ * RangeError unless `keep` is above 0 and at most 1.
+ */
 export function dropout(x: Tensor, keep: number, from: Draw): Tensor {
   if (!(keep > 0 && keep <= 1)) throw new RangeError(`dropout: keep must be above 0 and at most 1, got ${keep}`);
   return keep === 1 ? x : drop(x, uniform(x.runtime, x.shape, from), keep);

@@ -3,6 +3,7 @@ import { ShapeError } from "../errors.ts";
 import type { Runtime } from "../runtime.ts";
 import { broadcastShapes, equalShapes, type Shape } from "../shape.ts";
 import { type Pending, Tensor } from "../tensor.ts";
+import { checkFloats } from "./operation.ts";
 import { sumTo } from "./sum.ts";
 
 export type Operand = Tensor | number;
@@ -40,10 +41,8 @@ export function elementwise<Count extends 1 | 2 | 3>(
     const tensors = operands.filter((operand) => operand instanceof Tensor);
     if (tensors.length === 0) throw new ShapeError(`${name}: at least one operand must be a tensor`);
     const { runtime } = tensors[0]!;
-    for (const tensor of tensors) {
-      runtime.check(name, tensor);
-      if (tensor.type !== "float") throw new ShapeError(`${name}: operands must be floats, got an int tensor`);
-    }
+    for (const tensor of tensors) runtime.check(name, tensor);
+    checkFloats(name, tensors);
     const shape = broadcastShapes(name, tensors.map((tensor) => tensor.shape));
     const sequence = runtime.place();
     const output = compute(runtime, expression, operands, shape);

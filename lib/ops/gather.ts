@@ -1,7 +1,7 @@
 import { ShapeError } from "../errors.ts";
 import { formatShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import type { Operation } from "./operation.ts";
+import { checkFloats, type Operation } from "./operation.ts";
 
 type None = Record<never, never>;
 
@@ -28,8 +28,8 @@ const gatherRows: Operation<None> = {
 };
 
 /**
- * Looks up rows of `table`, [size, ...row], at each of `indices` (ints, any shape): [...indices, ...row]. An index outside
- * the table is a `RangeError`. Its gradient is `scatterAdd`: shared weights sum the gradients of their members.
+ * Looks up rows of `table`, [size, ...row], at each of `indices` (ints, any shape): [...indices, ...row]. An index
+ * outside the table is a `RangeError`. Its gradient is `scatterAdd`: shared weights sum the gradients of their members.
  */
 export function gather(table: Tensor, indices: Tensor): Tensor {
   return table.runtime.run(gatherRows, [table, indices], { attributes: {} })[0]!;
@@ -42,14 +42,14 @@ interface Size {
 const scatterRows: Operation<Size> = {
   name: "scatterAdd",
   outputs: ([updates, indices], { size }) => {
+    checkFloats("scatterAdd", [updates!]);
+    if (indices!.type !== "int") throw new ShapeError("scatterAdd: indices must be an int tensor, got floats");
     const { shape } = indices!;
-    const row = updates!.shape.slice(shape.length);
-    if (indices!.type !== "int" || !shape.every((axis, i) => updates!.shape[i] === axis)) {
-      throw new ShapeError(
-        `scatterAdd: updates must begin with the shape of the int indices, got ${formatShape(updates!.shape)} and ${formatShape(shape)}`,
-      );
+    if (!shape.every((axis, i) => updates!.shape[i] === axis)) {
+      const found = `${formatShape(updates!.shape)} and ${formatShape(shape)}`;
+      throw new ShapeError(`scatterAdd: updates must begin with the shape of the indices, got ${found}`);
     }
-    return [{ shape: [size, ...row], type: "float" }];
+    return [{ shape: [size, ...updates!.shape.slice(shape.length)], type: "float" }];
   },
   gradient: ({ inputs: [, indices], dy }) => [gather(dy, indices!), null],
   reference: ({ attributes: { size } }, [updates, indices], [to]) => {

@@ -8,6 +8,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   const resolved = resolveRest(x.shape, shape);
   if (equalShapes(x.shape, resolved)) return x;
   const { runtime } = x;
+  runtime.check("reshape", x);
   const sequence = runtime.place();
   const y = runtime.view(x, resolved);
   if (sequence !== null) {
@@ -20,7 +21,7 @@ function resolveRest(from: Shape, to: Shape): Shape {
   const size = sizeOf(from);
   const given = to.filter((axis) => axis !== -1);
   const resolved = given.length === to.length - 1 ? to.map((axis) => (axis === -1 ? size / sizeOf(given) : axis)) : to;
-  if (sizeOf(resolved) !== size) {
+  if (sizeOf(resolved) !== size || !resolved.every(Number.isInteger)) {
     throw new ShapeError(`reshape: ${formatShape(from)} has ${size} elements, ${formatShape(to)} does not`);
   }
   checkShape("reshape", resolved);
@@ -62,7 +63,8 @@ const permuteAxes: Operation<Permutation> = {
 export function transpose(x: Tensor, order: readonly number[] = x.shape.map((_, i) => x.shape.length - 1 - i)): Tensor {
   const resolved = order.map((axis) => resolveAxis("transpose", axis, x.shape.length));
   if (resolved.length !== x.shape.length || new Set(resolved).size !== resolved.length) {
-    throw new ShapeError(`transpose: the order must name each axis of ${formatShape(x.shape)} once, got [${order.join(", ")}]`);
+    const found = `[${order.join(", ")}]`;
+    throw new ShapeError(`transpose: the order must name each axis of ${formatShape(x.shape)} once, got ${found}`);
   }
   return x.runtime.run(permuteAxes, [x], { attributes: { order: resolved } })[0]!;
 }
@@ -141,17 +143,18 @@ const joinAlong: Operation<Joint> = {
     const meets = (shape: Shape): boolean =>
       shape.length === first!.length && shape.every((size, i) => i === axis || size === first![i]);
     if (!others.every(meets)) {
-      throw new ShapeError(`concat: shapes differ beside axis ${axis}, got ${inputs.map((x) => formatShape(x.shape)).join(", ")}`);
+      const found = inputs.map(({ shape }) => formatShape(shape)).join(", ");
+      throw new ShapeError(`concat: shapes differ beside axis ${axis}, got ${found}`);
     }
     const length = inputs.reduce((sum, { shape }) => sum + shape[axis]!, 0);
     return [{ shape: first!.map((size, i) => (i === axis ? length : size)), type: inputs[0]!.type }];
   },
-  gradient: ({ inputs, attributes: { axis }, dy }) => {
+  gradient: ({ inputs, attributes: { axis }, dy, needs }) => {
     let at = 0;
-    return inputs.map(({ shape }) => {
+    return inputs.map(({ shape }, k) => {
       const start = shape.map((_, i) => (i === axis ? at : 0));
       at += shape[axis]!;
-      return slice(dy, start, shape);
+      return needs[k] ? slice(dy, start, shape) : null;
     });
   },
   reference: ({ inputs, outputs: [y], attributes: { axis } }, from, [to]) => {

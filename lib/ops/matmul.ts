@@ -2,7 +2,7 @@ import { ShapeError } from "../errors.ts";
 import { formatShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { reluGradient } from "./activations.ts";
-import type { Operation } from "./operation.ts";
+import { checkFloats, type Operation } from "./operation.ts";
 import { sumTo } from "./sum.ts";
 
 /** What may be fused behind a matrix product or a convolution. */
@@ -14,12 +14,14 @@ export interface Product {
   readonly activation: Epilogue;
 }
 
+type Sizes = [m: number, k: number, n: number];
+
 /** Rows, inner size and columns of `op(A) · op(B)`. */
-function sizes(a: readonly number[], b: readonly number[], { transposeA, transposeB }: Product): [number, number, number] {
+function sizes(a: readonly number[], b: readonly number[], { transposeA, transposeB }: Product): Sizes {
   const [m, k] = transposeA ? [a[1]!, a[0]!] : [a[0]!, a[1]!];
   const [inner, n] = transposeB ? [b[1]!, b[0]!] : [b[0]!, b[1]!];
   if (a.length !== 2 || b.length !== 2 || k !== inner) {
-    const side = (shape: readonly number[], transposed: boolean): string => formatShape(shape) + (transposed ? "ᵀ" : "");
+    const side = (shape: readonly number[], flips: boolean): string => formatShape(shape) + (flips ? "ᵀ" : "");
     throw new ShapeError(`matmul: inner sizes differ, got ${side(a, transposeA)} · ${side(b, transposeB)}`);
   }
   return [m, k, n];
@@ -28,7 +30,9 @@ function sizes(a: readonly number[], b: readonly number[], { transposeA, transpo
 /** `act(op(A) · op(B) + bias)`, inputs A, B and, if given, the bias [n]. */
 export const product: Operation<Product> = {
   name: "matmul",
-  outputs: ([a, b, bias], attributes) => {
+  outputs: (inputs, attributes) => {
+    checkFloats("matmul", inputs);
+    const [a, b, bias] = inputs;
     const [m, , n] = sizes(a!.shape, b!.shape, attributes);
     if (bias !== undefined && (bias.shape.length !== 1 || bias.shape[0] !== n)) {
       throw new ShapeError(`matmul: the bias must be [${n}], got ${formatShape(bias.shape)}`);

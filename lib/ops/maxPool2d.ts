@@ -1,7 +1,7 @@
 import { ShapeError } from "../errors.ts";
 import { formatShape, type Shape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import type { Operation } from "./operation.ts";
+import { checkFloats, type Operation } from "./operation.ts";
 
 export interface Pooling {
   /** Side of the square window. */
@@ -13,12 +13,16 @@ export interface Pooling {
 export const pool: Operation<Pooling> = {
   name: "maxPool2d",
   outputs: ([x], { size, stride }) => {
+    checkFloats("maxPool2d", [x!]);
     if (!Number.isSafeInteger(size) || size < 1 || !Number.isSafeInteger(stride) || stride < 1) {
       throw new RangeError(`maxPool2d: size and stride must be whole numbers from 1 up, got ${size} and ${stride}`);
     }
-    const [n, h, w, c] = x!.shape as readonly [number, number, number, number];
-    if (x!.shape.length !== 4 || h < size || w < size) {
-      throw new ShapeError(`maxPool2d: needs images [n, h, w, c] of at least ${size}x${size}, got ${formatShape(x!.shape)}`);
+    const { shape: image } = x!;
+    const [n, h, w, c] = image as readonly [number, number, number, number];
+    if (image.length !== 4 || h < size || w < size) {
+      throw new ShapeError(
+        `maxPool2d: needs images [n, h, w, c] of at least ${size}x${size}, got ${formatShape(image)}`,
+      );
     }
     const shape = [n, Math.floor((h - size) / stride) + 1, Math.floor((w - size) / stride) + 1, c];
     return [
@@ -59,14 +63,15 @@ export const unpool: Operation<{ readonly shape: Shape }> = {
   outputs: (_, { shape }) => [{ shape, type: "float" }],
   gradient: null,
   reference: (_, [dy, at], [to]) => {
-    to!.fill(0);
-    at!.forEach((offset, i) => (to![offset]! += dy![i]!));
+    const sums = new Float64Array(to!.length);
+    at!.forEach((offset, i) => (sums[offset]! += dy![i]!));
+    to!.set(sums);
   },
 };
 
 /**
- * The largest of every `size` x `size` window of images [n, h, w, c], moved by `stride` (default: `size`). A window that
- * would cross the border is dropped.
+ * The largest of every `size` x `size` window of images [n, h, w, c], moved by `stride` (default: `size`). A window
+ * that would cross the border is dropped.
  */
 export function maxPool2d(x: Tensor, size: number, stride = size): Tensor {
   return x.runtime.run(pool, [x], { attributes: { size, stride } })[0]!;

@@ -1,4 +1,6 @@
 import type { NumberArray, TensorSpec } from "../backends/backend.ts";
+import { ShapeError } from "../errors.ts";
+import { formatShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
 /** What a kernel is told besides its numbers. */
@@ -47,4 +49,11 @@ export interface Operation<Attributes> {
   /** Inputs that the kernel overwrites in place: variables. */
   readonly overwrites?: readonly number[];
   readonly reference: ReferenceKernel<Attributes>;
+}
+
+/** Refuses int tensors among what an operation computes with: kernels read the bits of floats. */
+export function checkFloats(name: string, inputs: readonly TensorSpec[]): void {
+  for (const { shape, type } of inputs) {
+    if (type !== "float") throw new ShapeError(`${name}: needs floats, got an int tensor ${formatShape(shape)}`);
+  }
 }

@@ -4,13 +4,14 @@ import type { Tensor } from "../tensor.ts";
 import { multiply } from "./arithmetic.ts";
 import { scatterAdd } from "./gather.ts";
 import { reshape } from "./layout.ts";
-import type { Operation } from "./operation.ts";
+import { checkFloats, type Operation } from "./operation.ts";
 import { type Axes, groups, reduce, type Reduction, remaining, sum } from "./sum.ts";
 
 /** Saves, for each result, where in `x` it was found. */
 const maxAxes: Operation<Reduction> = {
   name: "max",
   outputs: ([x], { axes }) => {
+    checkFloats("max", [x!]);
     const shape = remaining(x!.shape, axes);
     return [
       { shape, type: "float" },

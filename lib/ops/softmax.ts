@@ -1,16 +1,19 @@
 import { exp as exactExp, log as exactLog } from "../math.ts";
 import { ShapeError } from "../errors.ts";
-import { formatShape, type Shape } from "../shape.ts";
+import { equalShapes, formatShape, type Shape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
-import { exp, multiply, subtract } from "./arithmetic.ts";
-import type { Operation } from "./operation.ts";
+import { exp, multiply, negate, subtract } from "./arithmetic.ts";
+import { reshape } from "./layout.ts";
+import { checkFloats, type Operation } from "./operation.ts";
 import { sum } from "./sum.ts";
 
 type None = Record<never, never>;
 const last = { axes: [-1], keep: true } as const;
 
+type Visit = (row: number, size: number, total: number) => void;
+
 /** Calls `visit` with the offset of every row along the last axis and ln Σ exp of that row. */
-function visitRows(from: ArrayLike<number>, shape: Shape, visit: (row: number, size: number, total: number) => void): void {
+function visitRows(from: ArrayLike<number>, shape: Shape, visit: Visit): void {
   const size = shape[shape.length - 1]!;
   for (let row = 0; row < from.length; row += size) {
     let top = -Infinity;
@@ -21,8 +24,9 @@ function visitRows(from: ArrayLike<number>, shape: Shape, visit: (row: number, s
   }
 }
 
-function sameShape(name: string): (inputs: readonly { shape: Shape }[]) => [{ shape: Shape; type: "float" }] {
+function sameShape(name: string): Operation<None>["outputs"] {
   return ([x]) => {
+    checkFloats(name, [x!]);
     if (x!.shape.length === 0) throw new ShapeError(`${name}: needs an axis of classes, got []`);
     return [{ shape: x!.shape, type: "float" }];
   };
@@ -60,13 +64,15 @@ export function logSoftmax(x: Tensor): Tensor {
   return x.runtime.run(logSoftmaxRows, [x], { attributes: {} })[0]!;
 }
 
-/** Losses [n] of logits [n, c] and labels: ints [n], or a distribution over classes [n, c]. Saves the probabilities. */
+/**
+ * Losses [n] of logits [n, c] and labels: ints [n], or a distribution over classes [n, c]. Saves the probabilities.
+ */
 export const crossEntropyRows: Operation<None> = {
   name: "crossEntropy",
   outputs: ([logits, labels]) => {
+    checkFloats("crossEntropy", [logits!]);
     const { shape } = logits!;
-    const wanted = labels!.type === "int" ? shape.slice(0, 1) : shape;
-    if (shape.length !== 2 || labels!.shape.length !== wanted.length || wanted.some((axis, i) => axis !== labels!.shape[i])) {
+    if (shape.length !== 2 || !equalShapes(labels!.shape, labels!.type === "int" ? shape.slice(0, 1) : shape)) {
       throw new ShapeError(
         `crossEntropy: needs logits [n, c] and labels, ints [n] or floats [n, c]; ` +
           `got ${formatShape(shape)} and ${labels!.type}s ${formatShape(labels!.shape)}`,
@@ -77,9 +83,12 @@ export const crossEntropyRows: Operation<None> = {
       { shape, type: "float" },
     ];
   },
-  gradient: ({ inputs: [logits, labels], outputs: [, probabilities], dy }) => [
-    logits!.runtime.run(crossEntropyGradient, [probabilities!, labels!, dy], { attributes: {} })[0]!,
-    null,
+  // With respect to soft labels it is ln Σ exp(x) - x; hard ones have none.
+  gradient: ({ inputs: [logits, labels], outputs: [, probabilities], dy, needs }) => [
+    needs[0] ? dy.runtime.run(crossEntropyGradient, [probabilities!, labels!, dy], { attributes: {} })[0]! : null,
+    needs[1] && labels!.type === "float"
+      ? multiply(reshape(dy, [...dy.shape, 1]), negate(logSoftmax(logits!)))
+      : null,
   ],
   // loss = Σ t (ln Σ exp(x) - x), where a hard label is t = 1 at its class.
   reference: ({ inputs: [logits, target] }, [from, labels], [to, probabilities]) => {
@@ -122,8 +131,8 @@ export const crossEntropyGradient: Operation<None> = {
 };
 
 /**
- * The cross entropy of each row of `logits`, [n, c] to [n], in nats. Labels are ints [n] from 0 to c - 1 (a `RangeError`
- * otherwise), or soft: floats [n, c], a weight per class.
+ * The cross entropy of each row of `logits`, [n, c] to [n], in nats. Labels are ints [n] from 0 to c - 1 (a
+ * `RangeError` otherwise), or soft: floats [n, c], a weight per class.
  */
 export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
   return logits.runtime.run(crossEntropyRows, [logits, labels], { attributes: {} })[0]!;

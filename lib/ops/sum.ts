@@ -3,7 +3,7 @@ import { broadcastShapes, equalShapes, formatShape, resolveAxis, type Shape, siz
 import { ShapeError } from "../errors.ts";
 import { Tensor } from "../tensor.ts";
 import { reshape } from "./layout.ts";
-import type { Operation } from "./operation.ts";
+import { checkFloats, type Operation } from "./operation.ts";
 
 export interface Reduction {
   /** Axes that disappear, counted from the front, rising. */
@@ -43,7 +43,10 @@ export function* groups(shape: Shape, axes: readonly number[]): Generator<number
 
 const sumAxes: Operation<Reduction> = {
   name: "sum",
-  outputs: ([x], { axes }) => [{ shape: remaining(x!.shape, axes), type: "float" }],
+  outputs: ([x], { axes }) => {
+    checkFloats("sum", [x!]);
+    return [{ shape: remaining(x!.shape, axes), type: "float" }];
+  },
   // dx = dy, stretched over the axes that were summed.
   gradient: ({ inputs: [x], attributes: { axes }, dy }) => [
     broadcastTo(reshape(dy, keptShape(x!.shape, axes)), x!.shape),
@@ -90,6 +93,8 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
 /** `x` stretched to `shape`: axes are aligned at the right, and those of length 1 are repeated. Deferred. */
 export function broadcastTo(x: Tensor, shape: Shape): Tensor {
   const { runtime } = x;
+  runtime.check("broadcastTo", x);
+  checkFloats("broadcastTo", [x]);
   if (equalShapes(x.shape, shape)) return x;
   if (!equalShapes(broadcastShapes("broadcastTo", [x.shape, shape]), shape)) {
     throw new ShapeError(`broadcastTo: ${formatShape(x.shape)} does not stretch to ${formatShape(shape)}`);

@@ -1,7 +1,7 @@
 import { ShapeError } from "../errors.ts";
 import type { TensorSpec } from "../backends/backend.ts";
 import { equalShapes, formatShape } from "../shape.ts";
-import type { Operation } from "./operation.ts";
+import { checkFloats, type Operation } from "./operation.ts";
 
 /** Whether a last input, a mask of ones and zeros, holds parameter, gradient and moments at zero where it is 0. */
 interface Masked {
@@ -12,10 +12,16 @@ function alike(name: string, inputs: readonly TensorSpec[]): [] {
   const [parameter, ...others] = inputs;
   for (const { shape } of others) {
     if (!equalShapes(shape, parameter!.shape)) {
-      throw new ShapeError(`${name}: the parameter is ${formatShape(parameter!.shape)}, got ${formatShape(shape)} beside it`);
+      const found = formatShape(shape);
+      throw new ShapeError(`${name}: the parameter is ${formatShape(parameter!.shape)}, got ${found} beside it`);
     }
   }
   return [];
+}
+
+function alikeFloats(name: string, inputs: readonly TensorSpec[]): [] {
+  checkFloats(name, inputs);
+  return alike(name, inputs);
 }
 
 /**
@@ -25,7 +31,7 @@ function alike(name: string, inputs: readonly TensorSpec[]): [] {
  */
 export const sgdUpdate: Operation<Masked & { readonly nesterov: boolean }> = {
   name: "sgdUpdate",
-  outputs: (inputs) => alike("sgdUpdate", inputs),
+  outputs: (inputs) => alikeFloats("sgdUpdate", inputs),
   gradient: null,
   overwrites: [0, 2],
   reference: ({ attributes: { nesterov }, scalars }, [w, gradient, v, mask]) => {
@@ -51,7 +57,7 @@ export const sgdUpdate: Operation<Masked & { readonly nesterov: boolean }> = {
  */
 export const adamUpdate: Operation<Masked & { readonly decoupled: boolean }> = {
   name: "adamUpdate",
-  outputs: (inputs) => alike("adamUpdate", inputs),
+  outputs: (inputs) => alikeFloats("adamUpdate", inputs),
   gradient: null,
   overwrites: [0, 2, 3],
   reference: ({ attributes: { decoupled }, scalars }, [w, gradient, m, v, mask]) => {
@@ -74,10 +80,14 @@ export const adamUpdate: Operation<Masked & { readonly decoupled: boolean }> = {
   },
 };
 
-/** Overwrites a variable with a tensor of its shape. Inputs: the variable, the tensor. */
+/** Overwrites a variable with a tensor of its shape and type. Inputs: the variable, the tensor. */
 export const copyInto: Operation<Record<never, never>> = {
   name: "assign",
-  outputs: (inputs) => alike("assign", inputs),
+  outputs: (inputs) => {
+    const [to, from] = inputs;
+    if (to!.type !== from!.type) throw new ShapeError(`assign: the variable holds ${to!.type}s, got ${from!.type}s`);
+    return alike("assign", inputs);
+  },
   gradient: null,
   overwrites: [0],
   reference: (_, [to, from]) => to!.set(from!),
