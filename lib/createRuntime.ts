@@ -10,7 +10,8 @@ export interface RuntimeOptions {
 }
 
 /** A runtime on the device asked for. What cannot be had is a `DeviceError`: no device is swapped for another. */
-export async function createRuntime({ device = "reference", precision = "float32" }: RuntimeOptions = {}): Promise<Runtime> {
+export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
+  const { device = "reference", precision = "float32" } = options;
   if (device === "reference") return new Runtime(new ReferenceBackend(precision));
   throw new DeviceError(`createRuntime: there is no device ${JSON.stringify(device)}; this build has: reference`);
 }

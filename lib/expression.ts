@@ -62,7 +62,10 @@ function isConstant(node: Expression, value: number): boolean {
   return node.kind === "constant" && node.value === value;
 }
 
-/** Only rewrites that keep every finite result are made: `x + 0`, `x - 0`, `x * 1`, `x / 1`. */
+/**
+ * The only rewrites: `x + 0`, `x - 0`, `x * 1` and `x / 1` are `x`. They keep every value but the sign of a zero, which
+ * `x + 0` would make positive.
+ */
 export function add(x: Expression, y: Expression): Expression {
   if (isConstant(x, 0)) return y;
   return isConstant(y, 0) ? x : binary("add", x, y);

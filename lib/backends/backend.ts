@@ -54,7 +54,7 @@ export interface Backend {
   read(storage: Storage): Promise<NumberArray>;
   /** The same at once; a `DeviceError` where the device cannot. */
   readSync(storage: Storage): NumberArray;
-  /** Overwrites a variable. */
+  /** Overwrites a variable, or fills what `allocate` just gave. */
   write(storage: Storage, values: ArrayLike<number>): void;
 
   elementwise(call: ElementwiseCall): void;

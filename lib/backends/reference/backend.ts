@@ -28,7 +28,10 @@ export class ReferenceBackend implements Backend {
   constructor(precision: ReferencePrecision = "float32") {
     this.precision = precision;
     this.description = `reference (plain loops, ${precision} storage, float64 sums, 1 thread)`;
-    this.arena = { float: new Region((length) => this.array("float", length)), int: new Region((length) => this.array("int", length)) };
+    this.arena = {
+      float: new Region((length) => this.array("float", length)),
+      int: new Region((length) => this.array("int", length)),
+    };
   }
 
   private array(type: ElementType, length: number): NumberArray {
