@@ -2,10 +2,11 @@
 
 import { type Expression, topological } from "../expression.ts";
 import { broadcastLoops, type Shape, sizeOf } from "../shape.ts";
-import { f32x4, i32, select, toI32, v128 } from "./assembler.ts";
-import type { FunctionBuilder, I32, Local, V128 } from "./assembler.ts";
+import { f32x4, i32, v128 } from "./assembler.ts";
+import type { FunctionBuilder, Local, V128 } from "./assembler.ts";
 import { emitRun, type Kernel, type Target, wordOffset } from "./kernel.ts";
-import { constant4, exp, log, type VectorFunction } from "./math.ts";
+import { exp, log, type VectorFunction } from "./math.ts";
+import { constant4, lesser, storeFirst } from "./vectors.ts";
 
 export interface ElementwiseKernel {
   readonly kernel: Kernel;
@@ -89,9 +90,9 @@ function emit(
 
     const rowBlock = f.let(i32.div_u(tile, columnBlocks));
     const firstRow = f.let(i32.mul(rowBlock, rowsPerTile));
-    const lastRow = f.let(minimum(i32.add(firstRow, rowsPerTile), rows));
+    const lastRow = f.let(lesser(i32.add(firstRow, rowsPerTile), rows));
     const from = f.let(i32.mul(i32.sub(tile, i32.mul(rowBlock, columnBlocks)), columnsPerTile));
-    const count = f.let(minimum(columnsPerTile, i32.sub(columns, from)));
+    const count = f.let(lesser(columnsPerTile, i32.sub(columns, from)));
     const skipped = f.let(i32.mul(from, 4));
 
     f.loop(firstRow, lastRow, 1, (row) => {
@@ -125,27 +126,11 @@ function emit(
       f.loop(0, unrolled ? i32.and(count, 15) : count, 4, (i) => {
         const left = i32.sub(unrolled ? i32.and(count, 15) : count, i);
         const v = f.let(vector((index) => at(index, 0)));
-        f.if(i32.ge_s(left, 4), () => f.do(v128.store(to, v)), () => storePart(f, to, v, left));
+        storeFirst(f, to, v, left);
         advance(16);
       });
     });
   });
-}
-
-function minimum(a: I32, b: I32): ReturnType<typeof toI32> {
-  return select("i32", a, b, i32.lt_s(a, b));
-}
-
-/** Stores the first `count` lanes, 1 to 3. */
-export function storePart(f: FunctionBuilder, address: I32, v: V128, count: I32): void {
-  f.if(
-    i32.and(count, 2),
-    () => {
-      f.do(v128.store64_lane(address, v, 0));
-      f.if(i32.and(count, 1), () => f.do(v128.store32_lane(address, v, 2, 8)));
-    },
-    () => f.do(v128.store32_lane(address, v, 0)),
-  );
 }
 
 type ReadInput = (index: number) => V128;

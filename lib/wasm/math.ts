@@ -6,22 +6,10 @@
 import { f32x4, i32x4, v128 } from "./assembler.ts";
 import type { FunctionBuilder, V128 } from "./assembler.ts";
 import type { Target } from "./kernel.ts";
+import { multiplyAdd } from "./registerTile.ts";
+import { constant4, integer4 } from "./vectors.ts";
 
 export type VectorFunction = (x: V128) => V128;
-
-/** A constant in all four lanes, kept in a local. */
-export function constant4(f: FunctionBuilder, value: number): V128 {
-  return f.let(f32x4.const(value, value, value, value));
-}
-
-function integer4(f: FunctionBuilder, value: number): V128 {
-  return f.let(i32x4.const(value, value, value, value));
-}
-
-/** `a * b + c`. */
-export function multiplyAdd(target: Target): (a: V128, b: V128, c: V128) => V128 {
-  return target.relaxed ? f32x4.relaxed_madd : (a, b, c) => f32x4.add(f32x4.mul(a, b), c);
-}
 
 // ln 2 = LN2_HIGH + LN2_LOW. The high part has 15 bits: its product with an exponent is exact.
 const LN2_HIGH = 45426 / 65536;
@@ -32,7 +20,7 @@ const LN2_LOW = 1.428606765330187e-6;
  * up, 0 from -103.972084 down, NaN for NaN.
  */
 export function exp(f: FunctionBuilder, target: Target): VectorFunction {
-  const madd = multiplyAdd(target);
+  const madd = (a: V128, b: V128, c: V128): V128 => multiplyAdd(target, a, b, c);
   const lowest = constant4(f, -104);
   const highest = constant4(f, 89);
   const log2e = constant4(f, 1.4426950408889634);
@@ -71,7 +59,7 @@ export function exp(f: FunctionBuilder, target: Target): VectorFunction {
  * -Infinity at either zero, NaN below, Infinity at Infinity.
  */
 export function log(f: FunctionBuilder, target: Target): VectorFunction {
-  const madd = multiplyAdd(target);
+  const madd = (a: V128, b: V128, c: V128): V128 => multiplyAdd(target, a, b, c);
   const smallestNormal = constant4(f, 2 ** -126);
   const lift = constant4(f, 2 ** 23);
   const lifted = constant4(f, -23);
