@@ -22,8 +22,7 @@ export function code(book: Codebook, options: CodeOptions = {}): Coded {
 export function codeExactly(values: Float32Array, options: CodeOptions = {}): Coded {
   const raw: Coded = { method: "float32", values };
   const distinct = new Set(values);
-  // With entries of four bytes each, a codebook cannot pay once half of the numbers are entries.
-  if (distinct.size > Math.min(maxEntries, values.length / 2) || !values.every(Number.isFinite)) return raw;
+  if (distinct.size > maxEntries || !values.every(Number.isFinite)) return raw;
   return smallestCoded([raw, ...spellings(codebookOf(values), options)], values.length);
 }
 

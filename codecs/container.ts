@@ -68,18 +68,18 @@ export function pack(file: ModelFile): Uint8Array<ArrayBuffer> {
   const write = (framed: boolean): Uint8Array<ArrayBuffer> => {
     const to = new ByteWriter();
     // "Three bytes of magic, the version, then 4 * architecture + 2 if there is metadata + 1 if framed. A graph if the
-    // architecture is 0. If framed, the checksum of all this. The sections. The metadata. If not framed, the checksum."
+    // architecture is 0. The metadata. If framed, the checksum of all this. The sections. If not framed, the checksum."
     for (const byte of magic) to.u8(byte);
     to.u8(version);
     to.varint(4 * architecture + (metadata === undefined ? 0 : 2) + (framed ? 1 : 0));
     if (architecture === 0) graph.write(network, to);
+    if (metadata !== undefined) writeMetadata(metadata, to);
     if (framed) to.u32(crc32(to.finish()));
     let open = parameters.map((_, i) => i);
     for (const { tensors, coded } of sections) {
       writeSection(tensors, coded, open, parameters, framed, to);
       open = open.filter((i) => !tensors.includes(i));
     }
-    if (metadata !== undefined) writeMetadata(metadata, framed, to);
     if (!framed) to.u32(crc32(to.finish()));
     return to.finish();
   };
@@ -174,17 +174,25 @@ function writeSection(
   to.bytes(section.finish());
 }
 
-function writeMetadata(lines: Metadata, framed: boolean, to: ByteWriter): void {
+// Format: section 8. "The number of bytes, then the metadata."
+
+function writeMetadata(lines: Metadata, to: ByteWriter): void {
   const content = new ByteWriter();
   metadataCodec.write(lines, content);
   if (content.length > defaultLimits.metadata) {
     throw new RangeError(`pack: metadata may take ${defaultLimits.metadata} bytes, got ${content.length}`);
   }
-  const section = new ByteWriter();
-  section.varint(content.length);
-  section.bytes(content.finish());
-  if (framed) section.u32(crc32(section.finish()));
-  to.bytes(section.finish());
+  to.varint(content.length);
+  to.bytes(content.finish());
+}
+
+function readMetadata(from: ByteReader, budget: Budget): Metadata {
+  return from.scope("metadata", () => {
+    const content = from.part(from.varint({ min: 1, max: budget.limits.metadata, name: "length" }));
+    const lines = metadataCodec.read(content, budget.at(content));
+    content.finish();
+    return lines;
+  });
 }
 
 /** What `unpack` does, and what `inspect` watches through `trace`. */
@@ -194,6 +202,7 @@ export function read(bytes: Uint8Array, limits: Partial<Limits> = {}, trace?: Tr
   const body = framed ? from : checkedBody(from);
   const budget = new Budget(limits, body);
   const { network, parameters } = readNetwork(body, architecture, budget);
+  const metadata = hasMetadata ? readMetadata(body, budget) : undefined;
   if (framed) {
     compareChecksum(body, 0);
     passChecksum(body);
@@ -209,7 +218,6 @@ export function read(bytes: Uint8Array, limits: Partial<Limits> = {}, trace?: Tr
     sections.push(section);
     open = open.filter(({ name }) => !section.tensors.includes(name));
   }
-  const metadata = hasMetadata ? readMetadata(body, framed, budget) : undefined;
   body.finish();
   if (!framed) passChecksum(from);
   return { network, architecture, framed, sections, ...(metadata === undefined ? {} : { metadata }) };
@@ -272,7 +280,7 @@ function readNetwork(
   return { network, parameters };
 }
 
-/** "A file that describes its network may declare at most 4,096 bytes of float32 per byte of its own." */
+/** "A file that describes its network may declare at most 4,096 bytes of float32 per byte; a section, if framed." */
 function checkRatio(count: number, bytes: number, budget: Budget): void {
   budget.check("ratio", (4 * count) / bytes, "container: declared bytes per byte");
 }
@@ -286,6 +294,7 @@ function readSection(
 ): Section {
   return from.scope(`section ${number}`, () => {
     const start = from.position;
+    budget.at(from);
     const head = from.u8("method");
     const method = methods.find(({ tag }) => tag === Math.floor(head / covers));
     if (method === undefined) {
@@ -331,17 +340,4 @@ function readCover(from: ByteReader, kind: number, open: readonly Parameter[]): 
     default:
       return from.fail("section-cover", `section: there is no cover ${kind}`, start - 1);
   }
-}
-
-/** "The number of bytes, then the metadata. If framed, their checksum." */
-function readMetadata(from: ByteReader, framed: boolean, budget: Budget): Metadata {
-  return from.scope("metadata", () => {
-    const start = from.position;
-    const content = from.part(from.varint({ min: 1, max: budget.limits.metadata, name: "length" }));
-    if (framed) compareChecksum(from, start);
-    const lines = metadataCodec.read(content, budget.at(content));
-    content.finish();
-    if (framed) passChecksum(from);
-    return lines;
-  });
 }

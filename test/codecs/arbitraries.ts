@@ -184,7 +184,7 @@ export function codedNumbers(count: number): fc.Arbitrary<Coded> {
 }
 
 const word = fc.stringMatching(/^[a-z][a-z0-9-]{0,8}$/);
-const someMetadata: fc.Arbitrary<Metadata> = fc
+export const someMetadata: fc.Arbitrary<Metadata> = fc
   .uniqueArray(fc.tuple(word, text), { selector: ([key]) => key, minLength: 1, maxLength: 3 })
   .map((lines) => lines.sort(([a], [b]) => (a < b ? -1 : 1)));
 
