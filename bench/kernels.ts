@@ -1,6 +1,10 @@
 // Speed of the WebAssembly kernels, one thread, per shape: `node --import tsx bench/kernels.ts [--relaxed] [name part]`.
 // Cases take turns, so that whatever else the machine does falls on all of them; median and best are printed.
 
+import { convolution } from "../lib/wasm/convolution.ts";
+import type { ConvolutionEpilogue } from "../lib/wasm/convolution.ts";
+import { convolutionShape } from "../lib/wasm/convolutionShape.ts";
+import type { ConvolutionOptions } from "../lib/wasm/convolutionShape.ts";
 import { gemm } from "../lib/wasm/gemm.ts";
 import type { GemmOptions } from "../lib/wasm/gemm.ts";
 import { instantiate } from "../lib/wasm/kernel.ts";
@@ -31,7 +35,35 @@ function dense(name: string, batch: number, inputs: number, outputs: number): Ca
   ];
 }
 
+function convolve(name: string, options: ConvolutionOptions & ConvolutionEpilogue): Case {
+  const shape = convolutionShape(options);
+  const { batch, height, width, channels, outputs, outHeight, outWidth, kernel } = shape;
+  const window = kernel[0] * kernel[1] * channels;
+  const y = batch * outHeight * outWidth * outputs;
+  return {
+    name: `convolution ${shape.key} ${name}`,
+    plan: convolution(options),
+    flops: 2 * y * window,
+    bytes: { x: 4 * batch * height * width * channels, filter: 4 * window * outputs, y: 4 * y, argmax: y, bias: 4 * outputs },
+  };
+}
+
+const conv1 = { batch: 64, height: 28, width: 28, channels: 1, outputs: 20, kernel: [5, 5] } as const;
+const conv2 = { batch: 64, height: 12, width: 12, channels: 20, outputs: 50, kernel: [5, 5] } as const;
+const finish = { bias: true, activation: "relu" } as const;
+const same3x3 = { batch: 16, height: 28, width: 28, channels: 32, outputs: 64, kernel: [3, 3], padding: "same" } as const;
+const pointwise = { batch: 16, height: 14, width: 14, channels: 64, outputs: 128, kernel: [1, 1] } as const;
+
 const cases: Case[] = [
+  convolve("conv1", { ...conv1, ...finish }),
+  convolve("conv1 pool", { ...conv1, ...finish, pool: true }),
+  convolve("conv2", { ...conv2, ...finish }),
+  convolve("conv2 pool", { ...conv2, ...finish, pool: true }),
+  convolve("conv1 pool, one image", { ...conv1, ...finish, pool: true, batch: 1 }),
+  convolve("conv2 pool, one image", { ...conv2, ...finish, pool: true, batch: 1 }),
+  convolve("", { ...same3x3, ...finish }),
+  convolve("", { ...same3x3, ...finish, stride: 2 }),
+  convolve("", { ...pointwise, ...finish }),
   product("square", { m: 512, n: 512, k: 512 }),
   product("square", { m: 512, n: 512, k: 512, transposeA: true }),
   product("square", { m: 512, n: 512, k: 512, transposeB: true }),
@@ -95,5 +127,5 @@ for (const { name, flops, times, tiles } of prepared) {
   const [median, best] = [times[times.length >> 1]!, times[0]!];
   const rate = (time: number) => (flops / time / 1e6).toFixed(1).padStart(6);
   const milliseconds = median.toFixed(3).padStart(9);
-  console.log(`${name.padEnd(44)} ${milliseconds} ms ${rate(median)} (${rate(best)}) GFLOP/s  ${tiles} tiles`);
+  console.log(`${name.padEnd(60)} ${milliseconds} ms ${rate(median)} (${rate(best)}) GFLOP/s  ${tiles} tiles`);
 }

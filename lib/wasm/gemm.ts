@@ -4,13 +4,14 @@
 // columns are vectors of the other. Where both run along k, sums are dot products, four lanes wide until the end.
 
 import { call, f32x4, i32, i32x4, v128 } from "./assembler.ts";
-import type { Expression, FunctionBuilder, FunctionReference, I32, Local, ModuleBuilder, V128 } from "./assembler.ts";
+import type { FunctionBuilder, FunctionReference, I32, Local, ModuleBuilder, V128 } from "./assembler.ts";
 import { activate, activationKey } from "./epilogue.ts";
 import type { Activation } from "./epilogue.ts";
 import { emitRun, wordOffset } from "./kernel.ts";
 import type { Kernel, Plan, Target } from "./kernel.ts";
+import { least, packPanels, panels, rowTiles } from "./panels.ts";
 import {
-  chooseTile, clear, lanesOf, loadLanes, multiplyAdd, registerTile, storeLanes, sumProducts,
+  chooseTile, clear, loadLanes, multiplyAdd, registerTile, storeLanes, sumProducts,
 } from "./registerTile.ts";
 import type { RegisterTile } from "./registerTile.ts";
 
@@ -139,10 +140,7 @@ function outerPlan(shape: Gemm): Plan {
   return { phases: [packKernel(shape, outer, blocking), compute], scratchBytes: 16 * Math.ceil(outer.columns / 4) * outer.k };
 }
 
-/**
- * Copies Q into panels as wide as the register tile, each with its rows one behind the other: the panel of column `j`
- * starts at byte `4 * j * k`. The last panel is filled up to whole vectors with zeros.
- */
+/** Copies Q into panels, one block of columns a tile. */
 function packKernel(shape: Gemm, outer: Outer, blocking: Blocking): Kernel {
   const { columns, k, qStep } = outer;
   const words = wordsOf(shape, true);
@@ -153,45 +151,13 @@ function packKernel(shape: Gemm, outer: Outer, blocking: Blocking): Kernel {
     emit: (target) => {
       const width = 4 * registerTileOf(outer, blocking, target.relaxed).vectors;
       return emitRun(target, (f, args, tile) => {
-        const copy = (first: I32, count: number) => {
-          const from = f.let(i32.add(i32.load(args, wordOffset(words, outer.q)), i32.mul(first, 4)));
-          const to = f.let(i32.add(i32.load(args, wordOffset(words, "scratch")), i32.mul(first, 4 * k)));
-          const lanes = lanesOf(count);
-          f.loop(0, k, 1, () => {
-            lanes.forEach((used, v) => f.do(v128.store(to, loadLanes(from, used, 16 * v), 16 * v)));
-            f.increment(from, qStep);
-            f.increment(to, 16 * lanes.length);
-          });
-        };
+        const from = f.let(i32.load(args, wordOffset(words, outer.q)));
+        const to = f.let(i32.load(args, wordOffset(words, "scratch")));
         const first = f.let(i32.mul(tile, blocking.columns));
-        panels(f, first, blocking.columns, columns, width, copy);
+        packPanels(f, { from, rows: k, columns, rowBytes: qStep }, to, width, first, blocking.columns);
       });
     },
   };
-}
-
-/** `body(j, width)` for the panels of one block of columns; the ragged rest of the last block has its own body. */
-function panels(
-  f: FunctionBuilder,
-  first: Local<"i32">,
-  block: number,
-  columns: number,
-  width: number,
-  body: (j: Local<"i32">, count: number) => void,
-): void {
-  const whole = columns - (columns % width);
-  f.loop(first, least(f, i32.add(first, block), whole), width, (j) => body(j, width));
-  if (whole < columns) {
-    const inLast = block >= columns ? 1 : i32.ge_s(i32.add(first, block), columns);
-    f.if(inLast, () => body(f.let(i32.const(whole)), columns - whole));
-  }
-}
-
-function least(f: FunctionBuilder, a: I32, b: I32): Expression<"i32"> {
-  const smaller = f.let(i32.add(a, 0));
-  const other = f.let(i32.add(b, 0));
-  f.if(i32.gt_s(smaller, other), () => f.set(smaller, other));
-  return smaller;
 }
 
 type Micro = FunctionReference<readonly ["i32", "i32", "i32", "i32", "i32", "i32"], "void">;
@@ -270,10 +236,10 @@ function emitOuter(
     const across = Math.ceil(columns / blocking.columns);
     const firstRow = f.let(i32.mul(i32.div_u(tile, across), blocking.rows));
     const firstColumn = f.let(i32.mul(i32.rem_u(tile, across), blocking.columns));
-    const lastRow = f.let(least(f, i32.add(firstRow, blocking.rows), rows));
+    const lastRow = least(f, i32.add(firstRow, blocking.rows), rows);
     f.loop(0, k, blocking.inner, (start) => {
-      const count = f.let(least(f, i32.sub(k, start), blocking.inner));
-      panels(f, firstColumn, blocking.columns, columns, width, (j, panel) => {
+      const count = least(f, i32.sub(k, start), blocking.inner);
+      panels(f, columns, width, (j, panel) => {
         const step = packed ? 16 * Math.ceil(panel / 4) : outer.qStep;
         const q = f.let(i32.add(i32.add(q0, i32.mul(j, packed ? 4 * k : 4)), i32.mul(start, step)));
         const compute = (height: number) => {
@@ -286,32 +252,9 @@ function emitOuter(
           };
         };
         rowTiles(f, firstRow, lastRow, rows, register.rows, compute);
-      });
+      }, firstColumn, blocking.columns);
     });
   });
-}
-
-/** Visits the rows of one block in tiles of `height`; `body` gives the code for tiles of a given height. */
-function rowTiles(
-  f: FunctionBuilder,
-  first: Local<"i32">,
-  last: Local<"i32">,
-  rows: number,
-  height: number,
-  body: (height: number) => (i: Local<"i32">) => void,
-): void {
-  const i = f.let(first);
-  if (rows >= height) {
-    const whole = body(height);
-    f.while(
-      () => i32.le_s(i, i32.sub(last, height)),
-      () => {
-        whole(i);
-        f.increment(i, height);
-      },
-    );
-  }
-  if (rows % height > 0) f.if(i32.lt_s(i, last), () => body(rows % height)(i));
 }
 
 /** A row-major, B transposed: every output is a dot product of two rows. Nothing to pack, whatever the sizes. */
@@ -338,9 +281,9 @@ function emitDot(target: Target, shape: Gemm, blocking: Blocking): Uint8Array<Ar
     const across = Math.ceil(n / blocking.columns);
     const firstRow = f.let(i32.mul(i32.div_u(tile, across), blocking.rows));
     const firstColumn = f.let(i32.mul(i32.rem_u(tile, across), blocking.columns));
-    const lastRow = f.let(least(f, i32.add(firstRow, blocking.rows), m));
+    const lastRow = least(f, i32.add(firstRow, blocking.rows), m);
     f.loop(0, k, blocking.inner, (start) => {
-      panels(f, firstColumn, blocking.columns, n, width, (j, columns) => {
+      panels(f, n, width, (j, columns) => {
         rowTiles(f, firstRow, lastRow, m, height, (rows) => {
           const micro = microDot(module, target, shape, blocking, rows, columns);
           return (i) => {
@@ -350,7 +293,7 @@ function emitDot(target: Target, shape: Gemm, blocking: Blocking): Uint8Array<Ar
             f.do(call(micro, a, b, c, bias === undefined ? 0 : i32.add(bias, i32.mul(j, 4)), start));
           };
         });
-      });
+      }, firstColumn, blocking.columns);
     });
   });
 }

@@ -33,44 +33,57 @@ export function multiplyAdd(target: Target, a: V128, b: V128, c: V128): V128 {
 }
 
 /**
- * Adds `count >= 1` terms to every sum and leaves `p` and `q` behind the last: term `k` of row `r` is the splat of
- * the number at `p + rowOffset(r) + k * pStep` times the vectors at `q + k * qStep`.
+ * Where terms come from. Term `t` of one round is, for row `r`, the splat of the number at `p + rowOffset(r) + t * pStep`
+ * times the vectors at `q + t * qStep`; a round has `terms` of them (one if not said) and then moves `p` and `q` on,
+ * behind its last term or by what is given.
  */
-export function sumProducts(
-  f: FunctionBuilder,
-  target: Target,
-  tile: RegisterTile,
-  from: { p: Local<"i32">; q: Local<"i32">; rowOffset: (row: number) => number; pStep: number; qStep: number },
-  count: I32,
-): void {
-  const left = f.let(i32.add(count, 0));
+export interface Operands {
+  readonly p: Local<"i32">;
+  readonly q: Local<"i32">;
+  readonly rowOffset: (row: number) => number;
+  readonly pStep: number;
+  readonly qStep: number;
+  readonly terms?: number;
+  readonly pAdvance?: number;
+  readonly qAdvance?: number;
+}
+
+/** Adds `rounds >= 1` rounds of terms to every sum. */
+export function sumProducts(f: FunctionBuilder, target: Target, tile: RegisterTile, from: Operands, rounds: I32): void {
   const { rows, lanes } = tile;
-  const splat = (r: number) => f.let(v128.load32_splat(from.p, from.rowOffset(r)));
-  const vector = (v: number) => f.let(loadLanes(from.q, lanes[v]!, 16 * v));
+  const { p, q, terms = 1, pStep, qStep } = from;
+  const left = f.let(i32.add(rounds, 0));
+  const splat = (r: number, t: number) => f.let(v128.load32_splat(p, from.rowOffset(r) + t * pStep));
+  const vector = (v: number, t: number) => f.let(loadLanes(q, lanes[v]!, 16 * v + t * qStep));
   const add = (r: number, v: number, a: V128, b: V128) =>
     f.set(tile.sums[r]![v]!, multiplyAdd(target, a, b, tile.sums[r]![v]!));
-  f.block((done) => {
-    // An exit never taken. Without it V8 (Node 20) moves all loads to the front of the loop body, runs out of its
-    // fifteen registers and keeps sums in memory: the 5x8 tile does 33 GFLOP/s so, and 38 with exits.
-    const keepOrder = (i: number) => f.brIf(done, i32.lt_s(left, -i));
-    f.repeat(() => {
-      if (rows >= lanes.length) {
-        const b = lanes.map((_, v) => vector(v));
-        for (let r = 0; r < rows; r++) {
-          const a = splat(r);
-          b.forEach((value, v) => add(r, v, a, value));
-          if (r + 1 < rows) keepOrder(r);
-        }
-      } else {
-        const a = tile.sums.map((_, r) => splat(r));
-        for (let v = 0; v < lanes.length; v++) {
-          const b = vector(v);
-          a.forEach((value, r) => add(r, v, value, b));
-          if (v + 1 < lanes.length) keepOrder(v);
-        }
+  const steps = Math.max(rows, lanes.length);
+  inOrder(f, left, (pause) => {
+    for (let t = 0; t < terms; t++) {
+      const few = rows < lanes.length;
+      const held = few ? tile.sums.map((_, r) => splat(r, t)) : lanes.map((_, v) => vector(v, t));
+      for (let s = 0; s < steps; s++) {
+        const next = few ? vector(s, t) : splat(s, t);
+        held.forEach((value, i) => (few ? add(i, s, value, next) : add(s, i, next, value)));
+        if (t + 1 < terms || s + 1 < steps) pause();
       }
-      f.increment(from.p, from.pStep);
-      f.increment(from.q, from.qStep);
+    }
+    f.increment(p, from.pAdvance ?? terms * pStep);
+    f.increment(q, from.qAdvance ?? terms * qStep);
+  });
+}
+
+/**
+ * Repeats `body` until `left`, positive at first, has counted down to zero. Where the body pauses, an exit that is
+ * never taken keeps the engine from moving later loads forward: V8 (Node 20) otherwise moves all of them to the front,
+ * runs out of its fifteen registers and keeps sums in memory (5x8 tile: 33 GFLOP/s, with exits 38). Each exit has a
+ * condition of its own, for a repeated one would be optimised away.
+ */
+export function inOrder(f: FunctionBuilder, left: Local<"i32">, body: (pause: () => void) => void): void {
+  f.block((never) => {
+    f.repeat(() => {
+      let exits = 0;
+      body(() => f.brIf(never, i32.lt_s(left, -exits++)));
       f.increment(left, -1);
       return left;
     });

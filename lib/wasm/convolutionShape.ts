@@ -1,0 +1,63 @@
+// What a convolution's kernels need to know of it. Activations are [batch, height, width, channels], filters
+// [kernelHeight, kernelWidth, channels, outputs]; y[n, oy, ox, o] = sum over ky, kx, c of
+// x[n, oy * stride + ky - top, ox * stride + kx - left, c] * filter[ky, kx, c, o], zero outside the image.
+
+export interface ConvolutionOptions {
+  readonly batch: number;
+  readonly height: number;
+  readonly width: number;
+  readonly channels: number;
+  readonly outputs: number;
+  readonly kernel: readonly [height: number, width: number];
+  readonly stride?: number;
+  /** `same` gives `ceil(size / stride)` outputs and puts the odd row or column of zeros behind. */
+  readonly padding?: "valid" | "same";
+}
+
+export interface ConvolutionShape extends Required<ConvolutionOptions> {
+  readonly outHeight: number;
+  readonly outWidth: number;
+  /** Rows and columns of zeros before and behind the image. */
+  readonly top: number;
+  readonly bottom: number;
+  readonly left: number;
+  readonly right: number;
+  readonly key: string;
+}
+
+/**
+ * Completes the options of a convolution.
+ * @throws RangeError where a size is not a whole number from 1, or the kernel is larger than the image it slides over.
+ */
+export function convolutionShape(options: ConvolutionOptions): ConvolutionShape {
+  const { batch, height, width, channels, outputs, kernel, stride = 1, padding = "valid" } = options;
+  const sizes = { batch, height, width, channels, outputs, kernelHeight: kernel[0], kernelWidth: kernel[1], stride };
+  for (const [name, size] of Object.entries(sizes)) {
+    if (!Number.isInteger(size) || size < 1) {
+      throw new RangeError(`convolution: ${name} must be a whole number from 1, got ${size}`);
+    }
+  }
+  const [outHeight, top, bottom] = slide(height, kernel[0], stride, padding);
+  const [outWidth, left, right] = slide(width, kernel[1], stride, padding);
+  const image = [batch, height, width, channels].join("x");
+  const key = `${image}-${kernel.join("x")}x${outputs}-${stride}-${padding}`;
+  return {
+    batch, height, width, channels, outputs, kernel, stride, padding,
+    outHeight, outWidth, top, bottom, left, right, key,
+  };
+}
+
+function slide(
+  size: number,
+  kernel: number,
+  stride: number,
+  padding: "valid" | "same",
+): [outputs: number, before: number, behind: number] {
+  if (padding === "valid") {
+    if (kernel > size) throw new RangeError(`convolution: a kernel of ${kernel} does not fit into an image of ${size}`);
+    return [Math.floor((size - kernel) / stride) + 1, 0, 0];
+  }
+  const outputs = Math.ceil(size / stride);
+  const zeros = Math.max(0, (outputs - 1) * stride + kernel - size);
+  return [outputs, zeros >> 1, zeros - (zeros >> 1)];
+}
