@@ -1,0 +1,93 @@
+import { ShapeError } from "../lib/errors.ts";
+import type { Activation, Network } from "../lib/network.ts";
+import { leakyRelu, relu, sigmoid, tanh } from "../lib/ops/activations.ts";
+import { conv2d } from "../lib/ops/conv2d.ts";
+import { dropout } from "../lib/ops/draws.ts";
+import { reshape } from "../lib/ops/layout.ts";
+import { matmul } from "../lib/ops/matmul.ts";
+import { maxPool2d } from "../lib/ops/maxPool2d.ts";
+import { derive, type Key, STREAMS } from "../lib/random.ts";
+import { formatShape, sizeOf } from "../lib/shape.ts";
+import type { Tensor } from "../lib/tensor.ts";
+
+export interface ForwardOptions {
+  /**
+   * Makes dropout active. Layer number i drops by the draws of the stream `dropout`, block `step`, of the key
+   * `derive(key, i)`: any step's can be repeated. `step` is below 2^24.
+   */
+  readonly training?: { readonly key: Key; readonly step: number };
+}
+
+/**
+ * The network's outputs before any softmax, [n, classes], for images [n, height, width, channels] whose pixels are
+ * scaled already. `parameters` come in the order of `parametersOf(network)`. Bias and rectifier are fused into what
+ * makes them. Throws ShapeError when images or parameters are not the network's.
+ */
+export function forward(
+  network: Network,
+  parameters: readonly Tensor[],
+  images: Tensor,
+  { training }: ForwardOptions = {},
+): Tensor {
+  const { height, width, channels } = network.input;
+  const [, ...image] = images.shape;
+  if (image.length !== 3 || image[0] !== height || image[1] !== width || image[2] !== channels) {
+    throw new ShapeError(
+      `forward: ${network.name} takes images [n, ${height}, ${width}, ${channels}], got ${formatShape(images.shape)}`,
+    );
+  }
+  let taken = 0;
+  const take = (): Tensor => {
+    const parameter = parameters[taken++];
+    if (parameter === undefined) {
+      throw new ShapeError(`forward: ${network.name} has more tensors than the ${parameters.length} given`);
+    }
+    return parameter;
+  };
+  let x = images;
+  for (const [i, layer] of network.layers.entries()) {
+    switch (layer.type) {
+      case "convolution":
+      case "dense": {
+        const weight = take();
+        const activation = layer.activation === "relu" ? "relu" : "none";
+        const fused = layer.bias ? { bias: take(), activation } as const : { activation } as const;
+        x =
+          layer.type === "dense"
+            ? matmul(x, weight, fused)
+            : conv2d(x, weight, { stride: layer.stride, padding: layer.padding, ...fused });
+        if (activation !== layer.activation) x = activate(x, layer.activation);
+        break;
+      }
+      case "maxPool":
+        x = maxPool2d(x, layer.size, layer.stride);
+        break;
+      case "flatten":
+        x = reshape(x, [x.shape[0]!, sizeOf(x.shape.slice(1))]);
+        break;
+      case "dropout":
+        if (training === undefined) break;
+        x = dropout(x, layer.keep, { key: derive(training.key, i), stream: STREAMS.dropout, block: training.step });
+        break;
+    }
+  }
+  if (taken !== parameters.length) {
+    throw new ShapeError(`forward: ${network.name} has ${taken} tensors, got ${parameters.length}`);
+  }
+  return x;
+}
+
+function activate(x: Tensor, activation: Activation): Tensor {
+  switch (activation) {
+    case "none":
+      return x;
+    case "relu":
+      return relu(x);
+    case "leakyRelu":
+      return leakyRelu(x);
+    case "sigmoid":
+      return sigmoid(x);
+    case "tanh":
+      return tanh(x);
+  }
+}

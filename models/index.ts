@@ -1,0 +1,25 @@
+/** Networks, data, training and evaluation. */
+export { lenet300, lenet5, linear, network, networks, softmax } from "./networks.ts";
+export { initialise } from "./initialise.ts";
+export { forward, type ForwardOptions } from "./forward.ts";
+export { fit, type FitOptions, type FitResult, type Parametrisation } from "./fit.ts";
+export type { EpochRecord, FitProgress } from "./journal.ts";
+export type { OptimizerChoice, ScheduleChoice } from "./choices.ts";
+export { hardLabels, type Loss, type Outcome } from "./loss.ts";
+export { type SharedGroup, type SharedTraining, sharedTraining } from "./sharedTraining.ts";
+export {
+  evaluate,
+  type EvaluateOptions,
+  type Evaluation,
+  predict,
+  type Prediction,
+  type PredictOptions,
+} from "./evaluate.ts";
+export { digest } from "./digest.ts";
+export { type Checkpoint, type Json, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+export { type Batch, type Batches, batchesOf } from "./batches.ts";
+export { Learner, type LearnerOptions, type Mask, type Measures } from "./learner.ts";
+export { type Clock, type Loop, type Pace, pace, type PaceOptions, runSteps } from "./loop.ts";
+export { checkDataset, type Dataset, gatherImages, gatherLabels, split, subset, take } from "./data/dataset.ts";
+export { DataError } from "./data/error.ts";
+export { readIdx } from "./data/idx.ts";

@@ -1,0 +1,66 @@
+/** Milliseconds from some fixed moment. */
+export type Clock = () => number;
+
+export const performanceClock: Clock = () => performance.now();
+
+/** Lets the rest of the program run now and then (Ctrl-C, a page's painting), which awaiting a number does not. */
+export interface Pace {
+  /** Whether the program has been kept waiting for longer than the interval. */
+  due(): boolean;
+  /** Lets it run, if that is due. */
+  rest(): Promise<void>;
+}
+
+export interface PaceOptions {
+  /** In milliseconds. Default: 250. */
+  readonly interval?: number | undefined;
+  /** Default: `performanceClock`. */
+  readonly clock?: Clock | undefined;
+}
+
+export function pace({ interval = 250, clock = performanceClock }: PaceOptions = {}): Pace {
+  let rested = clock();
+  const due = (): boolean => clock() - rested >= interval;
+  return {
+    due,
+    async rest() {
+      if (!due()) return;
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      rested = clock();
+    },
+  };
+}
+
+/**
+ * The loop of every training, whatever a step does: plain training, masked or shared weights, the phases of MIRACLE.
+ * It knows when to pause, and nothing else: what a step is, and what a pause reads, checks, reports and saves, it is
+ * handed.
+ */
+export interface Loop {
+  /** Steps that are done already: 0, or what a checkpoint says. */
+  readonly done: number;
+  /** Steps that will be done in the end. */
+  readonly steps: number;
+  /** Step `number`, counted from 0. It changes variables and waits for nothing. */
+  readonly step: (number: number) => void;
+  /** Whether a pause must follow when so many steps are done: an epoch's end, a checkpoint. One ends the last step. */
+  readonly mustPause: (done: number) => boolean;
+  /** Reads numbers back. Pauses also come by the clock, so nothing that is computed may depend on where they fall. */
+  readonly pause: (done: number) => Promise<void>;
+  /** When it aborts, the step under way is the last. */
+  readonly signal?: AbortSignal | undefined;
+  readonly pace: Pace;
+}
+
+/** Runs the steps, and returns how many are done: all, or fewer when the signal came. */
+export async function runSteps({ done: start, steps, step, mustPause, pause, signal, pace }: Loop): Promise<number> {
+  let done = start;
+  while (done < steps && signal?.aborted !== true) {
+    step(done);
+    done += 1;
+    if (done < steps && !mustPause(done) && !pace.due()) continue;
+    await pause(done);
+    await pace.rest();
+  }
+  return done;
+}
