@@ -302,6 +302,9 @@ function readSection(
     }
     from.note(method.name);
     const tensors = readCover(from, head % covers, open);
+    from.note(
+      `${head % covers === cover.bitmap ? "" : `${method.name}: `}${tensors.map(({ name }) => name).join(", ")}`,
+    );
     let content = from;
     if (framed) {
       content = from.part(from.varint({ name: "length" }));
