@@ -1,17 +1,49 @@
 import { ReferenceBackend } from "./backends/reference/backend.ts";
+import { createWasmBackend, wasmAvailable } from "./backends/wasm/backend.ts";
 import { DeviceError } from "./errors.ts";
 import { Runtime } from "./runtime.ts";
 
 export interface RuntimeOptions {
-  /** `reference`: plain loops, the oracle. Default: `reference`. */
-  readonly device?: "reference";
-  /** `float64` is there on the reference device only. Default: `float32`. */
-  readonly precision?: "float32" | "float64";
+  /**
+   * `wasm`: SIMD kernels and threads. `reference`: plain loops, the oracle. Default: `wasm` where the engine has
+   * WebAssembly SIMD, else `reference`; `runtime.description` says which.
+   */
+  readonly device?: "wasm" | "reference";
+  /**
+   * `float32` (default): on `wasm` the same bits on any machine and for any number of threads. `fast`, on `wasm`:
+   * products may be fused into sums. `float64`, on `reference`.
+   */
+  readonly precision?: "float32" | "float64" | "fast";
+  /** On `wasm`: how many threads work, the calling one included. Default: one per core, at most 8. */
+  readonly threads?: number;
 }
 
-/** A runtime on the device asked for. What cannot be had is a `DeviceError`: no device is swapped for another. */
+const precisions: Readonly<Record<string, readonly string[]>> = {
+  wasm: ["float32", "fast"],
+  reference: ["float32", "float64"],
+};
+
+/**
+ * A runtime on the device asked for. Throws DeviceError for what cannot be had (no device is swapped for another), and
+ * RangeError for a number of threads that is none.
+ */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
-  const { device = "reference", precision = "float32" } = options;
-  if (device === "reference") return new Runtime(new ReferenceBackend(precision));
-  throw new DeviceError(`createRuntime: there is no device ${JSON.stringify(device)}; this build has: reference`);
+  const { device = wasmAvailable() ? "wasm" : "reference", precision = "float32", threads } = options;
+  const possible = precisions[device];
+  if (possible === undefined) {
+    const devices = Object.keys(precisions).join(", ");
+    throw new DeviceError(`createRuntime: there is no device ${JSON.stringify(device)}; there are ${devices}`);
+  }
+  if (!possible.includes(precision)) {
+    throw new DeviceError(`createRuntime: ${device} has the precisions ${possible.join(", ")}, not ${String(precision)}`);
+  }
+  if (device === "reference") {
+    if (threads !== undefined && threads !== 1) throw new DeviceError(`createRuntime: reference has 1 thread, not ${threads}`);
+    return new Runtime(new ReferenceBackend(precision === "float64" ? "float64" : "float32"));
+  }
+  const backend = await createWasmBackend({
+    precision: precision === "fast" ? "fast" : "deterministic",
+    ...(threads === undefined ? {} : { threads }),
+  });
+  return new Runtime(backend);
 }

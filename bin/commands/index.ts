@@ -1,7 +1,15 @@
 import type { Command } from "commander";
+import { register as compress } from "./compress.ts";
+import { register as devices } from "./devices.ts";
+import { register as evaluate } from "./evaluate.ts";
+import { register as inspect } from "./inspect.ts";
+import { register as prune } from "./prune.ts";
+import { register as quantize } from "./quantize.ts";
+import { register as start } from "./start.ts";
+import { register as train } from "./train.ts";
 
 /** A command: adds itself, with its options, help and action, to the program. One file each. */
 export type Register = (program: Command) => void;
 
 /** In the order in which help lists them. */
-export const commands: readonly Register[] = [];
+export const commands: readonly Register[] = [start, train, prune, quantize, compress, inspect, evaluate, devices];

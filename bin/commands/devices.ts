@@ -1,0 +1,43 @@
+import type { Command } from "commander";
+import { createRuntime, DeviceError, type RuntimeOptions } from "../../lib/index.ts";
+import { type CommonOptions, withExample, withJson } from "../options.ts";
+import { reportTo } from "../report.ts";
+import { table } from "../table.ts";
+
+const tried: readonly RuntimeOptions[] = [
+  { device: "wasm" },
+  { device: "wasm", precision: "fast" },
+  { device: "reference" },
+  { device: "reference", precision: "float64" },
+];
+
+/** `kilonet devices`: what can compute here, found out by starting it. */
+export function register(program: Command): void {
+  const command = program.command("devices").description("list what can compute here");
+  withExample(withJson(command), "kilonet devices").action(async (options: CommonOptions) => {
+    const report = reportTo(options);
+    const rows = [];
+    for (const choice of tried) rows.push(await probe(choice));
+    const text = table(
+      ["option", "what runs"],
+      rows.map(({ device, precision, description, error }) => [
+        `--device ${device}${precision === null ? "" : ` --precision ${precision}`}`,
+        description ?? `not here: ${error}`,
+      ]),
+    );
+    report.result({ devices: rows }, text);
+  });
+}
+
+async function probe(choice: RuntimeOptions) {
+  const { device, precision = null } = choice;
+  try {
+    const runtime = await createRuntime(choice);
+    const { description } = runtime;
+    await runtime.close();
+    return { device, precision, description, error: null };
+  } catch (error) {
+    if (!(error instanceof DeviceError)) throw error;
+    return { device, precision, description: null, error: error.message };
+  }
+}

@@ -1,0 +1,70 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+
+/** A parser of whole numbers from `min` to `max`, for an option's value. */
+export function whole(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < min || value > max) {
+      const range = max === Number.MAX_SAFE_INTEGER ? `from ${min} up` : `from ${min} to ${max}`;
+      throw new InvalidArgumentError(`It must be a whole number ${range}.`);
+    }
+    return value;
+  };
+}
+
+/** A parser of numbers for which `holds`; `range` says in words which those are. */
+export function real(range: string, holds: (value: number) => boolean): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === "" || !Number.isFinite(value) || !holds(value)) {
+      throw new InvalidArgumentError(`It must be a number ${range}.`);
+    }
+    return value;
+  };
+}
+
+export const positive = real("above 0", (value) => value > 0);
+export const share = real("above 0 and at most 1", (value) => value > 0 && value <= 1);
+
+/** What every command that reports takes. */
+export interface CommonOptions {
+  readonly json?: true;
+}
+
+export interface DeviceOptions {
+  readonly device: string;
+  readonly threads?: number;
+  readonly precision?: string;
+}
+
+export interface DataOptions {
+  readonly data?: string;
+}
+
+export function withJson(command: Command): Command {
+  return command.option("--json", "print one JSON object per line, the last one the result");
+}
+
+export function withSeed(command: Command): Command {
+  return command.option("--seed <number>", "what all random choices follow from", whole(0), 1);
+}
+
+export function withData(command: Command): Command {
+  return command.option("--data <name>", "mnist, glyphs, or a folder with the four IDX files");
+}
+
+export function withDevice(command: Command): Command {
+  return command
+    .addOption(new Option("--device <name>", "what computes; see `kilonet devices`").default("wasm"))
+    .option("--threads <count>", "how many threads work (default: one per core)", whole(1, 64))
+    .addOption(new Option("--precision <name>", "see `kilonet devices` (default: that of the device)"));
+}
+
+export function withOutput(command: Command, what: string): Command {
+  return command.requiredOption("-o, --output <file>", what);
+}
+
+/** Help ends with an example that can be pasted. */
+export function withExample(command: Command, ...lines: readonly string[]): Command {
+  return command.addHelpText("after", `\nExample:\n${lines.map((line) => `  $ ${line}`).join("\n")}`);
+}
