@@ -103,7 +103,16 @@ export function elementAt(index: number, position: number): number {
   return index * (MAX_POSITION + 1) + position;
 }
 
-/** Threefry-2x32, 20 rounds: two words for a key and a counter of two words each. */
+/**
+ * Threefry-2x32, 20 rounds: two words (x, y) for a key and a counter of two words each. All sums modulo 2^32:
+ *
+ *     s = (k0, k1, k0 xor k1 xor 0x1bd11bda)
+ *     x = c0 + s[0],  y = c1 + s[1]
+ *     for round = 0 ... 19:
+ *       x = x + y,  y = rotateLeft(y, R[round mod 8]) xor x      R = 13, 15, 26, 6, 17, 29, 16, 24
+ *       if round mod 4 = 3, with n = (round + 1) / 4:
+ *         x = x + s[n mod 3],  y = y + s[(n + 1) mod 3] + n
+ */
 export function threefry2x32(key: Key, counter: readonly [number, number]): [number, number] {
   const out = new Uint32Array(2);
   encipher(out, 0, key[0], key[1], counter[0], counter[1]);

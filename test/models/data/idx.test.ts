@@ -118,6 +118,7 @@ test("each fault has its code, its place and one clear line", async () => {
     ["gzip-damaged", undefined, declaring(new Uint8Array(2 ** 20), 100), labels, /gzip/],
     // Bytes after the end: zeros, anything, a second member.
     ["gzip-damaged", undefined, Uint8Array.of(...zipped, 0, 0, 0, 0), labels, /followed by other bytes/],
+    ["gzip-damaged", undefined, Uint8Array.of(...zipped, 0, 100, 0, 0, 0), labels, /gzip/],
     ["gzip-damaged", undefined, Uint8Array.of(...zipped, 1), labels, /gzip/],
     ["gzip-damaged", undefined, Uint8Array.of(...zipped, ...zipped), labels, /gzip/],
   ];
