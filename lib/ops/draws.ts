@@ -6,6 +6,7 @@ import type { Tensor } from "../tensor.ts";
 import { constant, divide, less, select } from "../expression.ts";
 import { elementwise } from "./elementwise.ts";
 import type { Operation } from "./operation.ts";
+import * as wasm from "../wasm/threefry.ts";
 
 /** Which draws: element i of a tensor is element i of (key, stream, block). See `random.ts` for the streams. */
 export interface Draw {
@@ -15,9 +16,10 @@ export interface Draw {
 }
 
 type Fill = typeof fillUniform;
+type Drawing = Operation<{ readonly shape: Shape }>;
 
 /** Words: key (2), stream, block. */
-function drawing(name: string, fill: Fill): Operation<{ readonly shape: Shape }> {
+function drawing(name: string, fill: Fill, kernel: Drawing["wasm"]): Drawing {
   return {
     name,
     outputs: (_, { shape }) => [{ shape, type: "float" }],
@@ -27,13 +29,14 @@ function drawing(name: string, fill: Fill): Operation<{ readonly shape: Shape }>
       fill(drawn, [low!, high!], { stream: stream!, block: block! });
       if (drawn !== to) (to as NumberArray).set(drawn);
     },
+    wasm: kernel,
   };
 }
 
-export const uniformDraws = drawing("uniform", fillUniform);
-export const normalDraws = drawing("normal", fillNormal);
+export const uniformDraws = drawing("uniform", fillUniform, wasm.uniformDraws);
+export const normalDraws = drawing("normal", fillNormal, wasm.normalDraws);
 
-function draw(operation: Operation<{ readonly shape: Shape }>, runtime: Runtime, shape: Shape, from: Draw): Tensor {
+function draw(operation: Drawing, runtime: Runtime, shape: Shape, from: Draw): Tensor {
   checkShape(operation.name, shape);
   const { key, stream, block } = from;
   return runtime.run(operation, [], { attributes: { shape }, words: [...key, stream, block] })[0]!;

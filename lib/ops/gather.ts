@@ -2,6 +2,7 @@ import { ShapeError } from "../errors.ts";
 import { formatShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { checkFloats, type Operation } from "./operation.ts";
+import * as wasm from "../wasm/gather.ts";
 
 type None = Record<never, never>;
 
@@ -25,6 +26,7 @@ const gatherRows: Operation<None> = {
       for (let j = 0; j < row; j++) to![i * row + j] = from![index * row + j]!;
     });
   },
+  wasm: wasm.gatherRows,
 };
 
 /**
@@ -61,6 +63,7 @@ const scatterRows: Operation<Size> = {
     });
     to!.set(sums);
   },
+  wasm: wasm.scatterRows,
 };
 
 /** Sums rows of `updates`, [...indices, ...row], into [size, ...row] by index. Rows nobody names are zero. */

@@ -2,6 +2,7 @@ import { ShapeError } from "../errors.ts";
 import { checkShape, equalShapes, formatShape, resolveAxis, type Shape, sizeOf, stridesOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Operation } from "./operation.ts";
+import * as wasm from "../wasm/layout.ts";
 
 /** The same numbers under another shape of the same size; one axis may be -1, "whatever is left". */
 export function reshape(x: Tensor, shape: Shape): Tensor {
@@ -57,6 +58,7 @@ const permuteAxes: Operation<Permutation> = {
     let i = 0;
     visitBlock(y!.shape, order.map((axis) => strides[axis]!), 0, (offset) => (to![i++] = from![offset]!));
   },
+  wasm: wasm.permuteAxes,
 };
 
 /** The axes in another order; by default reversed, which for a matrix is the transpose. */
@@ -86,6 +88,7 @@ const sliceBlock: Operation<Block> = {
     let i = 0;
     visitBlock(shape, strides, first, (offset) => (to![i++] = from![offset]!));
   },
+  wasm: wasm.sliceBlock,
 };
 
 /** The block of `shape` that begins at `start`, both with one number per axis. */
@@ -121,6 +124,7 @@ const padZeros: Operation<Margins> = {
     let i = 0;
     visitBlock(x!.shape, strides, first, (offset) => (to![offset] = from![i++]!));
   },
+  wasm: wasm.padZeros,
 };
 
 /** `x` surrounded by zeros: `[before, after]` counts for each axis. */
@@ -166,6 +170,7 @@ const joinAlong: Operation<Joint> = {
       first += shape[axis]! * strides[axis]!;
     });
   },
+  wasm: wasm.joinAlong,
 };
 
 /** Tensors laid end to end along `axis`; their other axes agree. */

@@ -3,6 +3,8 @@ import { formatShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { reluGradient } from "./activations.ts";
 import { checkFloats, type Operation } from "./operation.ts";
+import { gemm } from "../wasm/gemm.ts";
+import { wordsOf } from "../wasm/launch.ts";
 import { sumTo } from "./sum.ts";
 
 /** What may be fused behind a matrix product or a convolution. */
@@ -70,6 +72,15 @@ export const product: Operation<Product> = {
       }
       for (let j = 0; j < n; j++) to![i * n + j] = activation === "relu" && row[j]! < 0 ? 0 : row[j]!;
     }
+  },
+  wasm: ({ inputs: [a, b, bias], attributes }) => {
+    const [m, k, n] = sizes(a!.shape, b!.shape, attributes);
+    const plan = gemm({ m, k, n, bias: bias !== undefined, ...attributes });
+    return {
+      plan,
+      words: ({ inputs: [left, right, offsets], outputs: [to], scratch }) =>
+        wordsOf(plan, { a: left, b: right, c: to, bias: offsets, scratch }),
+    };
   },
 };
 

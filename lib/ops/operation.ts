@@ -2,6 +2,7 @@ import type { NumberArray, TensorSpec } from "../backends/backend.ts";
 import { ShapeError } from "../errors.ts";
 import { formatShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import type { WasmKernel } from "../wasm/launch.ts";
 
 /** What a kernel is told besides its numbers. */
 export interface Call<Attributes> {
@@ -49,6 +50,7 @@ export interface Operation<Attributes> {
   /** Inputs that the kernel overwrites in place: variables. */
   readonly overwrites?: readonly number[];
   readonly reference: ReferenceKernel<Attributes>;
+  readonly wasm: WasmKernel<Attributes>;
 }
 
 /** Refuses int tensors among what an operation computes with: kernels read the bits of floats. */

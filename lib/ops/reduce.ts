@@ -6,6 +6,7 @@ import { scatterAdd } from "./gather.ts";
 import { reshape } from "./layout.ts";
 import { checkFloats, type Operation } from "./operation.ts";
 import { type Axes, groups, reduce, type Reduction, remaining, sum } from "./sum.ts";
+import * as wasm from "../wasm/reduce.ts";
 
 /** Saves, for each result, where in `x` it was found. */
 const maxAxes: Operation<Reduction> = {
@@ -33,6 +34,7 @@ const maxAxes: Operation<Reduction> = {
       i += 1;
     }
   },
+  wasm: wasm.maxAxes,
 };
 
 /** The first of equals wins, and the first NaN beats everything. */

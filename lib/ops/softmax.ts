@@ -6,6 +6,7 @@ import { exp, multiply, negate, subtract } from "./arithmetic.ts";
 import { reshape } from "./layout.ts";
 import { checkFloats, type Operation } from "./operation.ts";
 import { sum } from "./sum.ts";
+import * as wasm from "../wasm/softmax.ts";
 
 type None = Record<never, never>;
 const last = { axes: [-1], keep: true } as const;
@@ -41,6 +42,7 @@ const softmaxRows: Operation<None> = {
     visitRows(from!, x!.shape, (row, size, total) => {
       for (let j = row; j < row + size; j++) to![j] = exactExp(from![j]! - total);
     }),
+  wasm: wasm.softmaxRows,
 };
 
 const logSoftmaxRows: Operation<None> = {
@@ -52,6 +54,7 @@ const logSoftmaxRows: Operation<None> = {
     visitRows(from!, x!.shape, (row, size, total) => {
       for (let j = row; j < row + size; j++) to![j] = from![j]! - total;
     }),
+  wasm: wasm.logSoftmaxRows,
 };
 
 /** `exp(x) / Σ exp(x)` along the last axis. */
@@ -104,6 +107,7 @@ export const crossEntropyRows: Operation<None> = {
       to![i] = loss;
     });
   },
+  wasm: wasm.crossEntropyRows,
 };
 
 function checkLabel(label: number, classes: number): number {
@@ -128,6 +132,7 @@ export const crossEntropyGradient: Operation<None> = {
       for (let j = i * size; j < (i + 1) * size; j++) to![j] = (probabilities![j]! * total - to![j]!) * dy![i]!;
     }
   },
+  wasm: wasm.crossEntropyGradient,
 };
 
 /**

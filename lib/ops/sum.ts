@@ -4,6 +4,7 @@ import { ShapeError } from "../errors.ts";
 import { Tensor } from "../tensor.ts";
 import { reshape } from "./layout.ts";
 import { checkFloats, type Operation } from "./operation.ts";
+import * as wasm from "../wasm/reduce.ts";
 
 export interface Reduction {
   /** Axes that disappear, counted from the front, rising. */
@@ -57,6 +58,7 @@ const sumAxes: Operation<Reduction> = {
     for (const group of groups(x!.shape, axes)) sums[group]! += from![i++]!;
     to!.set(sums);
   },
+  wasm: wasm.sumAxes,
 };
 
 export interface Axes {

@@ -2,6 +2,7 @@ import { ShapeError } from "../errors.ts";
 import type { TensorSpec } from "../backends/backend.ts";
 import { equalShapes, formatShape } from "../shape.ts";
 import { checkFloats, type Operation } from "./operation.ts";
+import * as wasm from "../wasm/update.ts";
 
 /** Whether a last input, a mask of ones and zeros, holds parameter, gradient and moments at zero where it is 0. */
 interface Masked {
@@ -47,6 +48,7 @@ export const sgdUpdate: Operation<Masked & { readonly nesterov: boolean }> = {
       w![i]! -= rate * (nesterov ? g + momentum * v![i]! : v![i]!);
     }
   },
+  wasm: wasm.sgdUpdate,
 };
 
 /**
@@ -78,6 +80,7 @@ export const adamUpdate: Operation<Masked & { readonly decoupled: boolean }> = {
       w![i] = start - (rate * (m![i]! / c1)) / (Math.sqrt(v![i]! / c2) + epsilon);
     }
   },
+  wasm: wasm.adamUpdate,
 };
 
 /** Overwrites a variable with a tensor of its shape and type. Inputs: the variable, the tensor. */
@@ -91,4 +94,5 @@ export const copyInto: Operation<Record<never, never>> = {
   gradient: null,
   overwrites: [0],
   reference: (_, [to, from]) => to!.set(from!),
+  wasm: wasm.copyInto,
 };

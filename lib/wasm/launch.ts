@@ -37,3 +37,15 @@ export function floatBits(value: number): number {
   float[0] = value;
   return bits[0]!;
 }
+
+/**
+ * The words of a plan whose kernels name their arguments: all of its phases take the same ones. A word that no address
+ * was given for is a mistake in the operation.
+ */
+export function wordsOf(plan: Plan, addresses: Readonly<Record<string, number | undefined>>): number[] {
+  return plan.phases[0]!.arguments.map((name) => {
+    const address = addresses[name];
+    if (address === undefined) throw new RangeError(`${plan.phases[0]!.key}: no address for ${name}`);
+    return address;
+  });
+}
