@@ -1,9 +1,9 @@
 // Convolution forward as an implicit matrix product: rows of the register tile are outputs beside each other, whose
 // windows are read where they lie in the image, and columns are output channels. Nothing is unfolded.
 
-import { call, f32x4, i32, i32x4, i8x16, memory, v128 } from "./assembler.ts";
+import { call, f32x4, i32, i32x4, i8x16, v128 } from "./assembler.ts";
 import type { FunctionBuilder, FunctionReference, Local, ModuleBuilder, V128 } from "./assembler.ts";
-import { convolutionShape } from "./convolutionShape.ts";
+import { convolutionShape, imageFloats, padImage, paddedShape } from "./convolutionShape.ts";
 import type { ConvolutionOptions, ConvolutionShape } from "./convolutionShape.ts";
 import { activate, activationKey } from "./epilogue.ts";
 import type { Activation } from "./epilogue.ts";
@@ -71,16 +71,6 @@ function innerSize({ kernel, channels }: ConvolutionShape): number {
   return kernel[0] * kernel[1] * channels;
 }
 
-function imageFloats({ height, width, channels }: ConvolutionShape): number {
-  return height * width * channels;
-}
-
-/** The same convolution over images that carry their zeros with them. */
-function paddedShape(shape: ConvolutionShape): ConvolutionShape {
-  const { height, width, top, bottom, left, right } = shape;
-  return { ...shape, height: height + top + bottom, width: width + left + right };
-}
-
 function keyOf(family: string, { shape, bias, activation, pool }: Forward): string {
   return [family, shape.key, bias ? "bias" : "", activationKey(activation), pool ? "pool" : ""].join("-");
 }
@@ -112,25 +102,6 @@ function prepareKernel(forward: Forward): Kernel {
         }
       }),
   };
-}
-
-/** Copies one image between its zeros. */
-export function padImage(f: FunctionBuilder, shape: ConvolutionShape, from: Local<"i32">, to: Local<"i32">): void {
-  const { height, width, channels, top, bottom, left, right } = shape;
-  const [row, before, behind] = [4 * width * channels, 4 * left * channels, 4 * right * channels];
-  const zeros = (bytes: number) => {
-    if (bytes > 0) f.do(memory.fill(to, 0, bytes));
-    f.increment(to, bytes);
-  };
-  zeros(top * (before + row + behind));
-  f.loop(0, height, 1, () => {
-    zeros(before);
-    f.do(memory.copy(to, from, row));
-    f.increment(to, row);
-    f.increment(from, row);
-    zeros(behind);
-  });
-  zeros(bottom * (before + row + behind));
 }
 
 function tileOf({ shape, pool, columns }: Forward, target: Target): { rows: number; vectors: number } {

@@ -2,6 +2,9 @@
 // [kernelHeight, kernelWidth, channels, outputs]; y[n, oy, ox, o] = sum over ky, kx, c of
 // x[n, oy * stride + ky - top, ox * stride + kx - left, c] * filter[ky, kx, c, o], zero outside the image.
 
+import { memory } from "./assembler.ts";
+import type { FunctionBuilder, Local } from "./assembler.ts";
+
 export interface ConvolutionOptions {
   readonly batch: number;
   readonly height: number;
@@ -60,4 +63,46 @@ function slide(
   const outputs = Math.ceil(size / stride);
   const zeros = Math.max(0, (outputs - 1) * stride + kernel - size);
   return [outputs, zeros >> 1, zeros - (zeros >> 1)];
+}
+
+/** Numbers of one input image. */
+export function imageFloats({ height, width, channels }: ConvolutionShape): number {
+  return height * width * channels;
+}
+
+/** The same convolution over images that carry their zeros with them. */
+export function paddedShape(shape: ConvolutionShape): ConvolutionShape {
+  const { height, width, top, bottom, left, right } = shape;
+  return { ...shape, height: height + top + bottom, width: width + left + right };
+}
+
+/** Copies one image between its zeros. */
+export function padImage(f: FunctionBuilder, shape: ConvolutionShape, from: Local<"i32">, to: Local<"i32">): void {
+  const { height, width, channels, top, bottom, left, right } = shape;
+  const [row, before, behind] = [4 * width * channels, 4 * left * channels, 4 * right * channels];
+  const zeros = (bytes: number) => {
+    if (bytes > 0) f.do(memory.fill(to, 0, bytes));
+    f.increment(to, bytes);
+  };
+  zeros(top * (before + row + behind));
+  f.loop(0, height, 1, () => {
+    zeros(before);
+    f.do(memory.copy(to, from, row));
+    f.increment(to, row);
+    f.increment(from, row);
+    zeros(behind);
+  });
+  zeros(bottom * (before + row + behind));
+}
+
+/** Copies an image out from between its zeros. */
+export function cropImage(f: FunctionBuilder, shape: ConvolutionShape, from: Local<"i32">, to: Local<"i32">): void {
+  const { height, width, channels, top, left } = shape;
+  const [row, line] = [4 * width * channels, 4 * paddedShape(shape).width * channels];
+  f.increment(from, top * line + 4 * left * channels);
+  f.loop(0, height, 1, () => {
+    f.do(memory.copy(to, from, row));
+    f.increment(to, row);
+    f.increment(from, line);
+  });
 }

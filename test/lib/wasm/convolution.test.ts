@@ -6,7 +6,7 @@ import type { ConvolutionEpilogue } from "../../../lib/wasm/convolution.ts";
 import { convolutionShape } from "../../../lib/wasm/convolutionShape.ts";
 import type { ConvolutionOptions } from "../../../lib/wasm/convolutionShape.ts";
 import { hasRelaxedSimd } from "../../../lib/wasm/kernel.ts";
-import { forward, sizeOf } from "./naive.ts";
+import { forward, shapes, sizeOf } from "./naive.ts";
 import { Workbench, numbers } from "./workbench.ts";
 
 const rounding = 2 ** -24;
@@ -62,20 +62,6 @@ function checkPooled(o: ConvolutionOptions & ConvolutionEpilogue, seed: number):
   }
 }
 
-const side = fc.integer({ min: 1, max: 9 });
-const channels = fc.oneof(fc.constantFrom(1, 2, 3, 4, 5, 7, 8, 13, 20), fc.integer({ min: 1, max: 30 }));
-const shapes = fc
-  .record({
-    batch: fc.integer({ min: 1, max: 3 }),
-    height: side,
-    width: side,
-    channels,
-    outputs: channels,
-    kernel: fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 5 })),
-    stride: fc.integer({ min: 1, max: 3 }),
-    padding: fc.constantFrom("valid" as const, "same" as const),
-  })
-  .filter(({ height, width, kernel, padding }) => padding === "same" || (kernel[0] <= height && kernel[1] <= width));
 const finish = fc.record({
   bias: fc.boolean(),
   activation: fc.constantFrom("none" as const, "relu" as const, { negativeSlope: 0.25 }),

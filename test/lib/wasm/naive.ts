@@ -1,6 +1,7 @@
 // Convolution and its gradients as seven nested loops in float64: what the kernels are held against. Next to each
 // value stands the sum of the magnitudes of its terms, which bounds what rounding may have done to it.
 
+import fc from "fast-check";
 import type { ConvolutionShape } from "../../../lib/wasm/convolutionShape.ts";
 
 export interface Sums {
@@ -54,3 +55,19 @@ export function forward(s: ConvolutionShape, x: Float32Array, filter: Float32Arr
   if (bias !== undefined) y.values.forEach((_, i) => add(y, i, bias[i % s.outputs]!));
   return y;
 }
+
+const side = fc.integer({ min: 1, max: 9 });
+const channels = fc.oneof(fc.constantFrom(1, 2, 3, 4, 5, 7, 8, 13, 20), fc.integer({ min: 1, max: 30 }));
+/** Small convolutions with ragged sizes, all strides and paddings. */
+export const shapes = fc
+  .record({
+    batch: fc.integer({ min: 1, max: 3 }),
+    height: side,
+    width: side,
+    channels,
+    outputs: channels,
+    kernel: fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 5 })),
+    stride: fc.integer({ min: 1, max: 3 }),
+    padding: fc.constantFrom("valid" as const, "same" as const),
+  })
+  .filter(({ height, width, kernel, padding }) => padding === "same" || (kernel[0] <= height && kernel[1] <= width));
