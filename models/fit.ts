@@ -193,7 +193,8 @@ class Training {
     if (this.#endsEpoch(done)) {
       const validation = await this.#validate();
       this.#learner.clearTotals();
-      onEpoch?.(this.#journal.record(done, totals, validation));
+      const record = this.#journal.record(done, totals, validation);
+      onEpoch?.(record);
     }
     if (this.#isCheckpoint(done)) await this.save(done);
     this.#journal.skip();

@@ -50,9 +50,9 @@ export class Learner {
     this.runtime = runtime;
     this.variables = start.map(({ name, shape, values }) => runtime.variable(values, shape, name));
     this.#optimizer = optimizerOf(optimizer, this.variables);
-    if (masks.length > 0) {
-      this.#optimizer.mask(start.map(({ name }) => masks.find((mask) => mask.name === name)?.values ?? null));
-    }
+    // A mask of ones holds nothing, and updates without a mask are quicker.
+    const holding = masks.filter(({ values }) => values.includes(0));
+    this.#optimizer.mask(start.map(({ name }) => holding.find((mask) => mask.name === name)?.values ?? null));
     // After the masks, so that averages begin at zero where weights are held there.
     this.#average = average === undefined ? null : movingAverage(this.variables, average.decay);
     this.#loss = runtime.variable([0], [], "total.loss");

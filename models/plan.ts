@@ -25,11 +25,13 @@ export interface Plan {
   readonly parametrisation: Parametrisation;
   /** Steps between checkpoints. */
   readonly every: number;
-  /** What a checkpoint must agree with. Takes a while: it reads all data. */
-  readonly identity: () => Readonly<Record<string, Json>>;
+  /** What a checkpoint must agree with. The first time it takes a while: it reads all data. */
+  readonly identity: () => Identity;
 }
 
-/** More would meet in one block of draws. */
+type Identity = Readonly<Record<string, Json>>;
+
+/** More would have no block of draws of their own. */
 const mostSteps = 0xffffff;
 
 const direct: Parametrisation = { name: "direct", parameters: (trained) => trained };
@@ -58,6 +60,22 @@ export function planOf(options: FitOptions): Plan {
   }
   const start = startOf(options, seed);
   checkMasks(masks, start);
+  const identify = (): Identity => ({
+    network: { ...network } as unknown as Json,
+    training: digestOf(data.train),
+    validation: data.validation === undefined ? null : digestOf(data.validation),
+    "batch size": batches.size,
+    steps,
+    optimizer: { ...optimizer },
+    schedule: { ...schedule },
+    seed,
+    masks: masks.map(({ name, values }) => [name, sha256(values)]),
+    average: average?.decay ?? null,
+    loss: loss.name,
+    parametrisation: parametrisation.name,
+    device: options.runtime.device,
+  });
+  let identity: Identity | undefined;
   return {
     key,
     batches,
@@ -69,21 +87,7 @@ export function planOf(options: FitOptions): Plan {
     loss,
     parametrisation,
     every,
-    identity: () => ({
-      network: { ...network } as unknown as Json,
-      training: digestOf(data.train),
-      validation: data.validation === undefined ? null : digestOf(data.validation),
-      "batch size": batches.size,
-      steps,
-      optimizer: { ...optimizer },
-      schedule: { ...schedule },
-      seed,
-      masks: masks.map(({ name, values }) => [name, sha256(values)]),
-      average: average?.decay ?? null,
-      loss: loss.name,
-      parametrisation: parametrisation.name,
-      device: options.runtime.device,
-    }),
+    identity: () => (identity ??= identify()),
   };
 }
 
