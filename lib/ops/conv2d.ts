@@ -5,6 +5,11 @@ import { reluGradient } from "./activations.ts";
 import type { Epilogue } from "./matmul.ts";
 import { checkFloats, type Operation } from "./operation.ts";
 import { sumTo } from "./sum.ts";
+import { convolution } from "../wasm/convolution.ts";
+import { convolutionFilterGradient } from "../wasm/convolutionFilter.ts";
+import { convolutionInputGradient } from "../wasm/convolutionInput.ts";
+import type { ConvolutionOptions as KernelOptions } from "../wasm/convolutionShape.ts";
+import { wordsOf } from "../wasm/launch.ts";
 
 export type Padding = "valid" | "same";
 
@@ -118,6 +123,15 @@ export const convolve: Operation<Convolution & { readonly activation: Epilogue }
     });
     for (let i = 0; i < sums.length; i++) to![i] = attributes.activation === "relu" && sums[i]! < 0 ? 0 : sums[i]!;
   },
+  wasm: ({ inputs: [x, w, bias], attributes }) => {
+    const options = kernelOptions(x!.shape, w!.shape, attributes);
+    const plan = convolution({ ...options, bias: bias !== undefined, activation: attributes.activation });
+    return {
+      plan,
+      words: ({ inputs: [image, filter, offsets], outputs: [y], scratch }) =>
+        wordsOf(plan, { x: image, filter, y, bias: offsets, scratch }),
+    };
+  },
 };
 
 /** dx[pixel, c] = Σ over taps and filters of dz[output, f] · w[tap, c, f]. Inputs dz and w; `shape` is that of x. */
@@ -137,6 +151,13 @@ export const inputGradient: Operation<Convolution & { readonly shape: Shape }> =
     });
     to!.set(sums);
   },
+  wasm: ({ inputs: [, w], attributes }) => {
+    const plan = convolutionInputGradient(kernelOptions(attributes.shape, w!.shape, attributes));
+    return {
+      plan,
+      words: ({ inputs: [dy, filter], outputs: [dx], scratch }) => wordsOf(plan, { dy, filter, dx, scratch }),
+    };
+  },
 };
 
 /** dw[tap, c, f] = Σ over output pixels of x[pixel, c] · dz[output, f]. Inputs x and dz; `shape` is that of w. */
@@ -154,7 +175,23 @@ export const filterGradient: Operation<Convolution & { readonly shape: Shape }> 
     });
     to!.set(sums);
   },
+  wasm: ({ inputs: [x], attributes }) => {
+    const plan = convolutionFilterGradient(kernelOptions(x!.shape, attributes.shape, attributes));
+    return {
+      plan,
+      words: ({ inputs: [image, dy], outputs: [dFilter], scratch }) =>
+        wordsOf(plan, { x: image, dy, dFilter, scratch }),
+    };
+  },
 };
+
+/** How the SIMD kernels name the same things. */
+function kernelOptions(image: Shape, filter: Shape, attributes: Convolution): KernelOptions {
+  const g = geometry("conv2d", image, filter, attributes);
+  const { batch, height, width, channels, kernelHeight, kernelWidth, filters, strideVertical } = g;
+  const sizes = { batch, height, width, channels, outputs: filters, kernel: [kernelHeight, kernelWidth] as const };
+  return { ...sizes, stride: strideVertical, padding: attributes.padding };
+}
 
 export interface ConvolutionOptions {
   /** Default 1. */

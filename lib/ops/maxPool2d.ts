@@ -1,6 +1,7 @@
 import { ShapeError } from "../errors.ts";
 import { formatShape, type Shape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import * as wasm from "../wasm/maxPool.ts";
 import { checkFloats, type Operation } from "./operation.ts";
 
 export interface Pooling {
@@ -9,7 +10,7 @@ export interface Pooling {
   readonly stride: number;
 }
 
-/** Saves, for each result, the offset in x where it was found: the first of equals, in row-major order. */
+/** Saves, for each result, its place in the window, counted row by row: the first of equals, and NaN before any number. */
 export const pool: Operation<Pooling> = {
   name: "maxPool2d",
   outputs: ([x], { size, stride }) => {
@@ -30,44 +31,72 @@ export const pool: Operation<Pooling> = {
       { shape, type: "int" },
     ];
   },
-  gradient: ({ inputs: [x], outputs: [, at], dy }) => [
-    x!.runtime.run(unpool, [dy, at!], { attributes: { shape: x!.shape } })[0]!,
+  gradient: ({ inputs: [x], outputs: [, places], attributes, dy }) => [
+    x!.runtime.run(unpool, [dy, places!], { attributes: { ...attributes, shape: x!.shape } })[0]!,
   ],
-  reference: ({ inputs: [x], outputs: [y], attributes: { size, stride } }, [from], [to, at]) => {
-    const [, h, w, c] = x!.shape as readonly [number, number, number, number];
-    const [n, rows, columns] = y!.shape as readonly [number, number, number, number];
-    let i = 0;
-    for (let image = 0; image < n; image++) {
-      for (let row = 0; row < rows; row++) {
-        for (let column = 0; column < columns; column++) {
-          for (let channel = 0; channel < c; channel++, i++) {
-            const first = ((image * h + row * stride) * w + column * stride) * c + channel;
-            at![i] = first;
-            for (let dy = 0; dy < size; dy++) {
-              for (let dx = 0; dx < size; dx++) {
-                const offset = first + (dy * w + dx) * c;
-                if (from![offset]! > from![at![i]!]!) at![i] = offset;
-              }
-            }
-            to![i] = from![at![i]!]!;
-          }
-        }
-      }
-    }
+  reference: ({ inputs: [x], outputs: [y], attributes }, [from], [to, places]) => {
+    visitWindows(x!.shape, y!.shape, attributes, (i, offsets) => {
+      let place = 0;
+      offsets.forEach((offset, k) => {
+        const best = from![offsets[place]!]!;
+        if (from![offset]! > best || (Number.isNaN(from![offset]!) && !Number.isNaN(best))) place = k;
+      });
+      to![i] = from![offsets[place]!]!;
+      places![i] = place;
+    });
   },
+  wasm: ({ inputs: [x], attributes }) => ({
+    plan: wasm.maxPool(kernelOptions(x!.shape, attributes)),
+    words: ({ inputs: [from], outputs: [to, places] }) => [from!, to!, places!],
+  }),
 };
 
-/** dx: every dy goes to where its maximum was found. Inputs dy and the saved offsets; `shape` is that of x. */
-export const unpool: Operation<{ readonly shape: Shape }> = {
+/** dx: every dy goes to where its maximum was found. Inputs dy and the saved places; `shape` is that of x. */
+export const unpool: Operation<Pooling & { readonly shape: Shape }> = {
   name: "maxPool2dGradient",
   outputs: (_, { shape }) => [{ shape, type: "float" }],
   gradient: null,
-  reference: (_, [dy, at], [to]) => {
+  reference: ({ inputs: [y], attributes }, [dy, places], [to]) => {
     const sums = new Float64Array(to!.length);
-    at!.forEach((offset, i) => (sums[offset]! += dy![i]!));
+    visitWindows(attributes.shape, y!.shape, attributes, (i, offsets) => (sums[offsets[places![i]!]!]! += dy![i]!));
     to!.set(sums);
   },
+  wasm: ({ attributes }) => ({
+    plan: wasm.maxPoolGradient(kernelOptions(attributes.shape, attributes)),
+    words: ({ inputs: [dy, places], outputs: [dx] }) => [dy!, places!, dx!],
+  }),
 };
+
+/** Calls `visit` for every output, with the offsets of its window's elements in the image, row by row. */
+function visitWindows(
+  image: Shape,
+  pooled: Shape,
+  { size, stride }: Pooling,
+  visit: (output: number, offsets: readonly number[]) => void,
+): void {
+  const [, h, w, c] = image as readonly [number, number, number, number];
+  const [n, rows, columns] = pooled as readonly [number, number, number, number];
+  const offsets = new Array<number>(size * size);
+  let i = 0;
+  for (let k = 0; k < n; k++) {
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++) {
+        for (let channel = 0; channel < c; channel++, i++) {
+          const first = ((k * h + row * stride) * w + column * stride) * c + channel;
+          for (let place = 0; place < size * size; place++) {
+            offsets[place] = first + (Math.floor(place / size) * w + (place % size)) * c;
+          }
+          visit(i, offsets);
+        }
+      }
+    }
+  }
+}
+
+function kernelOptions(image: Shape, { size, stride }: Pooling): wasm.MaxPoolOptions {
+  const [batch, height, width, channels] = image as readonly [number, number, number, number];
+  return { batch, height, width, channels, window: [size, size], stride: [stride, stride] };
+}
 
 /**
  * The largest of every `size` x `size` window of images [n, h, w, c], moved by `stride` (default: `size`). A window
