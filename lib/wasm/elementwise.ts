@@ -30,7 +30,11 @@ const weights: Partial<Record<Expression["kind"], number>> = {
 };
 
 /** Words: output, inputs, scalars, then `geometry`. The output must not overlap an input. */
-export function elementwiseKernel(expression: Expression, shape: Shape, inputShapes: readonly Shape[]): ElementwiseKernel {
+export function elementwiseKernel(
+  expression: Expression,
+  shape: Shape,
+  inputShapes: readonly Shape[],
+): ElementwiseKernel {
   const loops = broadcastLoops(shape, inputShapes);
   const nodes = topological(expression);
   const outer = loops.sizes.length - 1;
@@ -44,7 +48,8 @@ export function elementwiseKernel(expression: Expression, shape: Shape, inputSha
   const tiles = Math.ceil(rows / rowsPerTile) * columnBlocks;
 
   const byteStrides = loops.strides.flatMap((strides) => strides.slice(0, outer).map((stride) => 4 * stride));
-  const geometry = [rows, columns, rowsPerTile, columnsPerTile, columnBlocks, ...loops.sizes.slice(1, outer), ...byteStrides];
+  const sizes = loops.sizes.slice(1, outer);
+  const geometry = [rows, columns, rowsPerTile, columnsPerTile, columnBlocks, ...sizes, ...byteStrides];
   const walks = loops.strides.map((strides) => strides[outer] === 1);
   const scalars = 1 + nodes.reduce((most, node) => (node.kind === "scalar" ? Math.max(most, node.index) : most), -1);
   const words = wordsOf(walks.length, scalars, outer);

@@ -34,7 +34,7 @@ interface Row {
   readonly at: (word: string) => Local<"i32">;
   /** Address of the row's element of an operand of one column. */
   readonly element: (word: string) => Local<"i32">;
-  /** Loops over the row, four elements at a time: gives their byte offset and how many of them (perhaps more) are left. */
+  /** Loops over the row, four elements at a time: gives their byte offset and how many are left, these included. */
   readonly each: (body: (offset: Local<"i32">, left: Local<"i32">) => void) => void;
 }
 

@@ -1,7 +1,7 @@
 // Small pieces that several kernel families are made of.
 
-import { f32x4, i32, i32x4, select, toI32, v128 } from "./assembler.ts";
-import type { FunctionBuilder, I32, V128 } from "./assembler.ts";
+import { f32x4, i32, i32x4, memory, select, toI32, v128 } from "./assembler.ts";
+import type { FunctionBuilder, I32, Local, V128 } from "./assembler.ts";
 
 /** The smaller of two signed integers. */
 export function lesser(a: I32, b: I32): ReturnType<typeof toI32> {
@@ -43,4 +43,19 @@ export function storeFirst(f: FunctionBuilder, address: I32, v: V128, count: I32
 /** Reports a value that cannot be worked on: see `Addresses.fault`. */
 export function refuse(f: FunctionBuilder, fault: I32, value: I32): void {
   f.do(i32.store(fault, value, 4), i32.store(fault, 1));
+}
+
+/** Copies `count` numbers between places that do not overlap; both locals are moved along. */
+export function copyNumbers(f: FunctionBuilder, to: Local<"i32">, from: Local<"i32">, count: Local<"i32">): void {
+  // Below this a loop is done before a bulk copy, which leaves WebAssembly, has begun.
+  f.if(
+    i32.gt_s(count, 128),
+    () => f.do(memory.copy(to, from, i32.mul(count, 4))),
+    () =>
+      f.loop(0, count, 4, (i) => {
+        storeFirst(f, to, f.let(v128.load(from)), f.let(i32.sub(count, i)));
+        f.increment(from, 16);
+        f.increment(to, 16);
+      }),
+  );
 }

@@ -20,8 +20,8 @@ export interface Threads {
   readonly cores: number;
   readonly spawn: Spawn;
   /**
-   * Whether workers come up while the main thread is busy, as in Node. Then the first job that can use them starts them,
-   * so that a short program never pays for them; elsewhere they are started, and waited for, with the backend.
+   * Whether workers come up while the main thread is busy, as in Node. Then the first job that can use them starts
+   * them, so that a short program never pays for them; elsewhere they are started, and waited for, with the backend.
    */
   readonly lazy: boolean;
 }

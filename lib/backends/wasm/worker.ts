@@ -98,8 +98,10 @@ const run = ({ memory, worker }) => {
   let seen = 0;
   try {
     for (;;) {
-      let sequence = Atomics.load(words, ${control.sequence});
-      for (let spin = 0; sequence === seen && spin < ${SPIN}; spin++) sequence = Atomics.load(words, ${control.sequence});
+      let sequence = seen;
+      for (let spin = 0; sequence === seen && spin < ${SPIN}; spin++) {
+        sequence = Atomics.load(words, ${control.sequence});
+      }
       if (sequence === seen) {
         Atomics.add(words, ${control.sleepers}, 1);
         Atomics.wait(words, ${control.sequence}, seen);

@@ -45,7 +45,7 @@ function* patterns(first: number, last: number, step: number): Generator<Float32
   }
 }
 
-const step = 1511;
+const step = 4999;
 const ranges = {
   // 0 to 89 and -0 to -104.
   exp: [[0, 0x42b20000], [0x80000000, 0xc2d00000]],
@@ -55,7 +55,8 @@ const ranges = {
 
 for (const relaxed of hasRelaxedSimd() ? [false, true] : [false]) {
   for (const [name, most] of [["exp", 0.9982], ["log", 0.8399]] as const) {
-    test(`${name} is within ${most} ulp of the true value on every ${step}th float${relaxed ? ", relaxed" : ""}`, () => {
+    const how = relaxed ? ", relaxed" : "";
+    test(`${name} is within ${most} ulp of the true value on every ${step}th float${how}`, () => {
       const run = over(name, relaxed);
       for (const [first, last] of ranges[name]) {
         for (const x of patterns(first, last, step)) {
@@ -79,13 +80,14 @@ test("exp at its ends", () => {
     [-103.97207, 2 ** -149], [-103.97208404541016, 0], [-104, 0], [-1e30, 0], [1e-45, 1], [-1e-45, 1],
   ] as const;
   const y = over("exp", false)(Float32Array.from(cases, ([x]) => x));
-  cases.forEach(([x, right], i) => assert.ok(Object.is(y[i], Math.fround(right)), `exp(${x}) is ${y[i]}, not ${right}`));
+  cases.forEach(([x, right], i) => assert.ok(Object.is(y[i], right), `exp(${x}) is ${y[i]}, not ${right}`));
 });
 
 test("log at its ends", () => {
   const cases = [
-    [0, -Infinity], [-0, -Infinity], [1, 0], [Infinity, Infinity], [-Infinity, NaN], [NaN, NaN], [-1, NaN], [-1e-45, NaN],
+    [0, -Infinity], [-0, -Infinity], [1, 0], [Infinity, Infinity],
+    [-Infinity, NaN], [NaN, NaN], [-1, NaN], [-1e-45, NaN],
   ] as const;
   const y = over("log", false)(Float32Array.from(cases, ([x]) => x));
-  cases.forEach(([x, right], i) => assert.ok(Object.is(y[i], Math.fround(right)), `log(${x}) is ${y[i]}, not ${right}`));
+  cases.forEach(([x, right], i) => assert.ok(Object.is(y[i], right), `log(${x}) is ${y[i]}, not ${right}`));
 });

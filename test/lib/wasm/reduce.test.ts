@@ -15,7 +15,7 @@ const reductions = fc
     axes: axes.flatMap(([, reduced], i) => (reduced ? [i] : [])),
   }));
 
-/** Sums in float64 have an error far below the last place of a float, so they round to the same float, nearly always. */
+/** The error of float64 sums is far below the last place of a float: the result is half a unit of that away at most. */
 function checkSum(shape: Shape, axes: readonly number[], x: Float32Array): void {
   const bench = new Workbench();
   const { plan, geometry } = sumPlan(shape, axes);
@@ -38,7 +38,9 @@ function checkSum(shape: Shape, axes: readonly number[], x: Float32Array): void 
 
 test("sums over any axes are the float64 sum, rounded once", () => {
   fc.assert(
-    fc.property(reductions, fc.nat(100), ({ shape, axes }, seed) => checkSum(shape, axes, numbers(sizeOf(shape), seed))),
+    fc.property(reductions, fc.nat(100), ({ shape, axes }, seed) =>
+      checkSum(shape, axes, numbers(sizeOf(shape), seed)),
+    ),
     { numRuns: 200 },
   );
 });

@@ -99,7 +99,8 @@ test("a worker that gets stuck is an error that names it", async () => {
 });
 
 test("what goes wrong inside a worker is told at once", async () => {
-  const source = `WebAssembly.Instance = class { exports = { run() { throw new Error("no such luck"); } } };${workerSource}`;
+  const broken = 'class { exports = { run() { throw new Error("no such luck"); } } }';
+  const source = `WebAssembly.Instance = ${broken};${workerSource}`;
   const { pool, args } = await poolOf(2, { source });
   assert.match((untilBroken(pool, args) as Error).message, /worker 1 of 1 failed, doomed: no such luck/);
 });
@@ -135,7 +136,8 @@ test("a program ends by itself, its workers with it", { timeout: 60_000 }, async
     const x = backend.variable("float", new Float32Array(100000));
     while (backend.pool.joined < 2) {
       const output = backend.allocate("float", 100000);
-      backend.elementwise({ expression: exp(input(0)), shape: [100000], inputs: [x], inputShapes: [[100000]], scalars: [], output });
+      const call = { expression: exp(input(0)), shape: [100000], inputs: [x], inputShapes: [[100000]] };
+      backend.elementwise({ ...call, scalars: [], output });
       backend.reset();
     }
     console.log("done");
