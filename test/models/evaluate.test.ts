@@ -95,7 +95,8 @@ suite("evaluate", () => {
     await refuses({ weights: bad }, /d2\.weight: value 0 is NaN/);
     await refuses({ weights: weights.slice(1) }, /has 5 tensors, got weights of 4/);
     await refuses({ weights: [...weights].reverse() }, /tensor 1 is c1\.weight \[3, 3, 1, 3\], got d2\.bias \[3\]/);
-    await refuses({ weights: [{ ...weights[0]!, values: new Float32Array(2) }, ...weights.slice(1)] }, /needs 27 values/);
+    const short = { ...weights[0]!, values: new Float32Array(2) };
+    await refuses({ weights: [short, ...weights.slice(1)] }, /needs 27 values, got 2/);
     await refuses({ data: { ...data, count: 0 } }, /empty/);
     await refuses({ data: { ...data, height: 4, width: 9 } }, /takes images \[6, 6, 1\], the data has \[4, 9, 1\]/);
     const wide = { ...data, classes: ["a", "b", "c", "d"], labels: data.labels.map((_, i) => (i === 4 ? 3 : 0)) };

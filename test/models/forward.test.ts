@@ -44,9 +44,11 @@ function naive(network: Network, weights: Weights, image: Float32Array): number[
     } else if (layer.type === "dense") {
       const bias = values(`${layer.name}.bias`);
       const weight = values(`${layer.name}.weight`)!;
-      x = Array.from({ length: layer.units }, (_, j) =>
-        activations[layer.activation](x.reduce((sum, xi, i) => sum + xi * weight[i * layer.units + j]!, bias?.[j] ?? 0)),
-      );
+      const from = x;
+      x = Array.from({ length: layer.units }, (_, j) => {
+        const sum = from.reduce((total, xi, i) => total + xi * weight[i * layer.units + j]!, bias?.[j] ?? 0);
+        return activations[layer.activation](sum);
+      });
     } else if (layer.type === "convolution") {
       const [kh, kw] = layer.kernel;
       const [sv, sh] = layer.stride;

@@ -6,7 +6,8 @@ import { lenet300, lenet5, network, networks, softmax } from "../../models/index
 
 suite("networks", () => {
   test("have as many parameters as published", () => {
-    const count = (name: string): number => parametersOf(network(name)).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+    const count = (name: string): number =>
+      parametersOf(network(name)).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
     assert.equal(count("lenet5"), 431_080);
     assert.equal(count("lenet300"), 266_610);
     assert.equal(count("softmax"), 7_850);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { createRuntime } from "../../lib/index.ts";
+import { createRuntime, type NamedArray } from "../../lib/index.ts";
 import { fit, type FitOptions, initialise, type SharedGroup, sharedTraining } from "../../models/index.ts";
 import { smallData, smallNetwork } from "./small.ts";
 
@@ -41,7 +41,7 @@ suite("shared training", () => {
   test("an entry moves by the sum of what its members would, and zero stays", async () => {
     const shared = sharedTraining(groups, names);
     const result = await fit({ ...base, ...shared });
-    const spread = (entries: readonly Float32Array[]): { name: string; shape: readonly number[]; values: Float32Array }[] =>
+    const spread = (entries: readonly Float32Array[]): NamedArray[] =>
       names.map((name) => {
         const at = groups.findIndex(({ tensors }) => tensors.some((tensor) => tensor.name === name));
         const { shape, indices } = groups[at]!.tensors.find((tensor) => tensor.name === name)!;
@@ -54,7 +54,8 @@ suite("shared training", () => {
       const moved = new Float64Array(entries.length);
       for (const { name, indices } of tensors) {
         const t = names.indexOf(name);
-        Array.from(indices).forEach((index, i) => (moved[index]! += free.weights[t]!.values[i]! - before[t]!.values[i]!));
+        const after = free.weights[t]!.values;
+        Array.from(indices).forEach((index, i) => (moved[index]! += after[i]! - before[t]!.values[i]!));
       }
       entries.forEach((entry, k) => {
         const expected = entry === 0 ? 0 : entry + moved[k]!;
@@ -90,6 +91,7 @@ suite("shared training", () => {
     assert.throws(() => sharedTraining(groups, names.slice(1)), /the groups have 5 tensors, the network 4/);
     const [first, ...others] = groups;
     const short = { ...first!, entries: Float32Array.of(1) };
-    assert.throws(() => sharedTraining([short, ...others], names), /index \d+ of c1\.weight must be a whole number from 0 to 0, got \d/);
+    const beyond = /index \d+ of c1\.weight must be a whole number from 0 to 0, got \d/;
+    assert.throws(() => sharedTraining([short, ...others], names), beyond);
   });
 });
