@@ -135,6 +135,24 @@ test("starts are where they are said to be", () => {
   close(start("density"), [-0.98, 0, 1.49, 2.09]);
 });
 
+test("a value half-way between two centres belongs to the lower one", () => {
+  const values = Float32Array.of(1, 2, 3);
+  assert.deepEqual(share(values, { size: 2, rounds: 0 }).entries, Float32Array.of(1, 3));
+  assert.deepEqual(share(values, { size: 2 }), { entries: Float32Array.of(1.5, 3), indices: Uint16Array.of(0, 0, 1) });
+});
+
+test("a random start prefers what is far from the centres it has", () => {
+  // From 1, the value 6 is drawn with chance 25 / 125 and 11 with 100 / 125; from 6, either; from 11, as from 1.
+  const found: Record<string, number> = {};
+  for (let seed = 0; seed < 300; seed++) {
+    const { entries } = share(Float32Array.of(1, 6, 11), { size: 2, start: "random", seed, rounds: 0 });
+    found[entries.join(" ")] = (found[entries.join(" ")] ?? 0) + 1;
+  }
+  // Expected 70, 70 and 160.
+  assert.deepEqual(Object.keys(found).sort(), ["1 11", "1 6", "6 11"]);
+  assert.ok(found["1 6"]! > 45 && found["6 11"]! > 45 && found["1 11"]! > 130, JSON.stringify(found));
+});
+
 test("entries that were moved are put in order, merged and rid of the unused", () => {
   const moved = { entries: Float32Array.of(1, -1, 1, 9, -0), indices: Uint16Array.of(0, 1, 2, 4, 0) };
   assert.deepEqual(tidy(moved), { entries: Float32Array.of(-1, 0, 1), indices: Uint16Array.of(2, 0, 2, 1, 2) });

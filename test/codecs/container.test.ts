@@ -267,6 +267,16 @@ test("nothing is returned before the checksum passed, and the input is copied", 
   });
   assert.deepEqual(pack(unpack(shared)), bytes);
   assert.deepEqual(raw, bytes);
+  // Bytes that change while they are read, as another thread can do to shared memory: here a limit does it.
+  const racing = shared.slice();
+  const limits = {
+    get elements() {
+      racing.fill(0xff, 5);
+      return 2 ** 26;
+    },
+  };
+  assert.deepEqual(pack(unpack(racing, limits)), bytes);
+  assert.equal(racing[5], 0xff);
   // A Buffer's slice is a view, not a copy: the reader must not be taken in.
   const buffer = Buffer.from(bytes);
   const file = unpack(buffer);
