@@ -1,24 +1,14 @@
 import { test } from "node:test";
-import assert from "node:assert/strict";
 import fc from "fast-check";
 import { convolutionFilterGradient } from "../../../lib/wasm/convolutionFilter.ts";
 import { convolutionInputGradient } from "../../../lib/wasm/convolutionInput.ts";
 import { convolutionShape } from "../../../lib/wasm/convolutionShape.ts";
 import type { ConvolutionOptions } from "../../../lib/wasm/convolutionShape.ts";
 import { hasRelaxedSimd } from "../../../lib/wasm/kernel.ts";
-import { add, eachProduct, shapes, sizeOf, sums } from "./naive.ts";
-import type { Sums } from "./naive.ts";
+import { add, agree, eachProduct, shapes, sizeOf, sums } from "./naive.ts";
 import { Workbench, numbers } from "./workbench.ts";
 
 const precisions = hasRelaxedSimd() ? [false, true] : [false];
-
-/** As many roundings as there may be terms, each of at most 2^-24 of what has been summed. */
-function agree(got: Float32Array, right: Sums, terms: number, what: string): void {
-  got.forEach((value, i) => {
-    const bound = (terms + 3) * 2 ** -24 * right.magnitudes[i]! + 1e-37;
-    assert.ok(Math.abs(value - right.values[i]!) <= bound, `${what}: element ${i} is ${value}, not ${right.values[i]}`);
-  });
-}
 
 function checkInput(o: ConvolutionOptions, seed: number): void {
   const shape = convolutionShape(o);

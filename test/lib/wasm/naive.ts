@@ -1,6 +1,7 @@
 // Convolution and its gradients as seven nested loops in float64: what the kernels are held against. Next to each
 // value stands the sum of the magnitudes of its terms, which bounds what rounding may have done to it.
 
+import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { ConvolutionShape } from "../../../lib/wasm/convolutionShape.ts";
 
@@ -71,3 +72,11 @@ export const shapes = fc
     padding: fc.constantFrom("valid" as const, "same" as const),
   })
   .filter(({ height, width, kernel, padding }) => padding === "same" || (kernel[0] <= height && kernel[1] <= width));
+
+/** As many roundings as there may be terms, each of at most 2^-24 of what has been summed. */
+export function agree(got: Float32Array, right: Sums, terms: number, what: string): void {
+  got.forEach((value, i) => {
+    const bound = (terms + 3) * 2 ** -24 * right.magnitudes[i]! + 1e-37;
+    assert.ok(Math.abs(value - right.values[i]!) <= bound, `${what}: element ${i} is ${value}, not ${right.values[i]}`);
+  });
+}
