@@ -247,7 +247,7 @@ function readHead(from: ByteReader): { architecture: number; hasMetadata: boolea
 /** Everything up to the checksum of the whole file, which is compared before any of it is looked at. */
 function checkedBody(from: ByteReader): ByteReader {
   const { end } = from;
-  if (end >= framedFrom) from.fail("frame", `container: ${end} bytes must be framed (from ${framedFrom} up)`, end);
+  if (end >= framedFrom) from.fail("frame", `container: ${framedFrom} bytes or more must be framed`, framedFrom);
   if (from.remaining < 4) from.fail("truncated", "checksum: ends too early", end);
   const body = from.part(from.remaining - 4);
   compareChecksum(from, 0);
@@ -302,9 +302,7 @@ function readSection(
     }
     from.note(method.name);
     const tensors = readCover(from, head % covers, open);
-    from.note(
-      `${head % covers === cover.bitmap ? "" : `${method.name}: `}${tensors.map(({ name }) => name).join(", ")}`,
-    );
+    from.note(`${head % covers === cover.bitmap ? "" : `${method.name}: `}${namesOf(tensors).join(", ")}`);
     let content = from;
     if (framed) {
       content = from.part(from.varint({ name: "length" }));
@@ -316,8 +314,12 @@ function readSection(
       content.finish();
       passChecksum(from);
     }
-    return { tensors: tensors.map(({ name }) => name), coded };
+    return { tensors: namesOf(tensors), coded };
   });
+}
+
+function namesOf(tensors: readonly Parameter[]): string[] {
+  return tensors.map(({ name }) => name);
 }
 
 function readCover(from: ByteReader, kind: number, open: readonly Parameter[]): readonly Parameter[] {

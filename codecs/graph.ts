@@ -57,8 +57,7 @@ export const graph: Codec<Network> = {
     const width = from.varint({ min: 1, max: limits.dimension, name: "width" });
     const channels = from.varint({ min: 1, max: limits.dimension, name: "channels" });
     const { scale, offset } = readPixels(from);
-    // Every layer takes a byte or more, so a count above what is left is refused at once.
-    const count = from.varint({ min: 1, max: Math.min(limits.layers, from.remaining), name: "layers" });
+    const count = from.varint({ min: 1, max: limits.layers, name: "layers" });
     const names = new LayerNames();
     const layers: Layer[] = [];
     for (let i = 0; i < count; i++) {

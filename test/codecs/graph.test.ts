@@ -35,7 +35,7 @@ test("each wrong spelling of a network is refused with its code", () => {
     ["varint-range", changed(2, 0)],
     ["graph-pixels", changed(5, 2)],
     ["varint-range", changed(6, 0)],
-    ["varint-range", changed(6, 100)],
+    ["graph-layer", changed(6, 100)],
     ["graph-layer", changed(7, 0)],
     ["graph-layer", changed(7, 6)],
     ["graph-shape", Uint8Array.of(...good.subarray(0, 6), 1, ...good.subarray(8))],
