@@ -134,7 +134,7 @@ const refill = ({ words, bytes }: ReturnType<typeof prepare>) => {
   for (let i = 256; i < numbers.length; i++) numbers[i] = ((i * 7) % 32) / 16 - 1;
   if (bytes["argmax"] === undefined) return;
   // Positions as a trained network has them: four in ten outputs are rectified to zero.
-  const argmax = new Uint8Array(memory.buffer, words["argmax"], bytes["argmax"] / 4);
+  const argmax = new Int32Array(memory.buffer, words["argmax"], bytes["argmax"] / 4);
   let state = 1;
   for (let i = 0; i < argmax.length; i++) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;

@@ -1,7 +1,7 @@
 // Convolution forward as an implicit matrix product: rows of the register tile are outputs beside each other, whose
 // windows are read where they lie in the image, and columns are output channels. Nothing is unfolded.
 
-import { call, f32x4, i32, i32x4, i8x16, v128 } from "./assembler.ts";
+import { call, f32x4, i32, i32x4, v128 } from "./assembler.ts";
 import type { FunctionBuilder, FunctionReference, Local, ModuleBuilder, V128 } from "./assembler.ts";
 import { convolutionShape, imageFloats, padImage, paddedShape } from "./convolutionShape.ts";
 import type { ConvolutionOptions, ConvolutionShape } from "./convolutionShape.ts";
@@ -19,14 +19,14 @@ export interface ConvolutionEpilogue {
   readonly activation?: Activation;
   /**
    * Keeps the greatest of every 2x2 outputs (stride 2, an odd last row or column is left out) and, in `argmax`, where
-   * it was: 0 to 3 in row-major order, or 255 where `relu` has made it zero and no gradient comes back. The first of
-   * equals wins; a NaN is greater than everything. Needs an activation of `none` or `relu`.
+   * it was: 0 to 3 in row-major order, or `noGradient` where `relu` has made it zero and no gradient comes back. The
+   * first of equals wins; with a NaN among the four, NaN it is. Needs an activation of `none` or `relu`.
    */
   readonly pool?: boolean;
 }
 
-/** Bytes of `argmax` that are no position: the pooled output has no gradient. */
-export const noGradient = 255;
+/** What stands in `argmax` for a pooled output through which no gradient comes back. */
+export const noGradient = -1;
 
 interface Forward {
   readonly shape: ConvolutionShape;
@@ -43,7 +43,7 @@ interface Forward {
 }
 
 /**
- * The plan of a convolution. Words: `x`, `filter`, `y`, then `argmax` (one byte per pooled output), `bias` and
+ * The plan of a convolution. Words: `x`, `filter`, `y`, then `argmax` (an `i32` per pooled output), `bias` and
  * `scratch`, each only if there is such a thing. `y` is `[batch, outHeight, outWidth, outputs]`, halved by pooling.
  * @throws RangeError as `convolutionShape`, and where pooling leaves nothing or follows a leaky rectifier.
  */
@@ -146,16 +146,16 @@ function emitCompute(target: Target, forward: Forward, rowsPerTile: number): Uin
       const beside = bias0 === undefined ? i32.const(0) : f.let(i32.add(bias0, i32.mul(j, 4)));
       f.loop(firstRow, lastRow, 1, (row) => {
         const image = f.let(i32.div_u(row, rows));
-        const oy = i32.mul(i32.rem_u(row, rows), apart * stride * shape.width * channels);
+        const oy = i32.mul(i32.rem_u(row, rows), apart * stride[0] * shape.width * channels);
         const p = f.let(i32.add(x0, i32.mul(i32.add(i32.mul(image, imageFloats(shape)), oy), 4)));
         const at = f.let(i32.add(i32.mul(row, columns * outputs), j));
         rowTiles(f, 0, columns, columns, outputsPerTile, (count) => {
           const micro = microTile(module, target, forward, shape, pool ? height : count, panel);
           return (ox) => {
-            const window = i32.add(p, i32.mul(ox, 4 * apart * stride * channels));
+            const window = i32.add(p, i32.mul(ox, 4 * apart * stride[1] * channels));
             const index = f.let(i32.add(at, i32.mul(ox, outputs)));
             const y = i32.add(y0, i32.mul(index, 4));
-            f.do(call(micro, window, q, y, beside, argmax0 === undefined ? 0 : i32.add(argmax0, index)));
+            f.do(call(micro, window, q, y, beside, argmax0 === undefined ? 0 : i32.add(argmax0, i32.mul(index, 4))));
           };
         });
       });
@@ -179,7 +179,8 @@ function microTile(
   return module.function({ parameters, result: "void" }, (f, p, q, y, bias, argmax) => {
     const tile = registerTile(f, height, columns);
     clear(f, tile);
-    const rowOffset = (r: number) => stride * (pool ? (r >> 1) * line + (r & 1) * pixel : r * pixel);
+    const [down, right] = [stride[0] * line, stride[1] * pixel];
+    const rowOffset = (r: number) => (pool ? (r >> 1) * down + (r & 1) * right : r * right);
     const operands = { p, q, rowOffset, pStep: 4, qStep: packed > 0 ? 16 * tile.lanes.length : 4 * outputs };
     if (run <= 8) {
       sumProducts(f, target, tile, { ...operands, terms: run, pAdvance: line }, kernel[0]);
@@ -224,10 +225,6 @@ function storePooled(
     const value = f.let(finish(v128.or(greatest, nan), v));
     storeLanes(f, y, value, lanes, 16 * v);
     if (activation === "relu") f.set(position, v128.or(position, f32x4.le(value, f32x4.splat(0))));
-    const bytes = f.let(i8x16.shuffle(position, position, [0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
-    if (lanes === 4) f.do(v128.store32_lane(argmax, bytes, 0, 4 * v));
-    else if (lanes === 1) f.do(v128.store8_lane(argmax, bytes, 0, 4 * v));
-    else f.do(v128.store16_lane(argmax, bytes, 0, 4 * v));
-    if (lanes === 3) f.do(v128.store8_lane(argmax, bytes, 2, 4 * v + 2));
+    storeLanes(f, argmax, position, lanes, 16 * v);
   });
 }

@@ -123,8 +123,8 @@ function microSum(
   rows: number,
   columns: number,
 ): FunctionReference<readonly ["i32", "i32", "i32", "i32"], "void"> {
-  const [pStep, qStep] = [4 * stride * channels, 4 * outputs];
-  const line = 4 * stride * width * channels;
+  const [pStep, qStep] = [4 * stride[1] * channels, 4 * outputs];
+  const line = 4 * stride[0] * width * channels;
   const parameters = ["i32", "i32", "i32", "i32"] as const;
   return module.function({ parameters, result: "void" }, (f, p, q, sums, resume) => {
     const tile = registerTile(f, rows, columns);

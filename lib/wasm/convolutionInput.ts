@@ -93,12 +93,12 @@ function emitSpread(target: Target, shape: ConvolutionShape, padded: number): Ui
         const reached = f.let(i32.add(dx, i32.add(i32.mul(ky, line), i32.mul(j, 4))));
         f.loop(0, outHeight, 1, (oy) => {
           const p0 = f.let(i32.add(dy, i32.mul(oy, 4 * outWidth * outputs)));
-          const x0 = f.let(i32.add(reached, i32.mul(oy, stride * line)));
+          const x0 = f.let(i32.add(reached, i32.mul(oy, stride[0] * line)));
           rowTiles(f, 0, outWidth, outWidth, register.rows, (height) => {
             const micro = microSpread(module, target, shape, height, count);
             return (ox) => {
               const p = i32.add(p0, i32.mul(ox, 4 * outputs));
-              f.do(call(micro, p, q, i32.add(x0, i32.mul(ox, stride * pixel))));
+              f.do(call(micro, p, q, i32.add(x0, i32.mul(ox, stride[1] * pixel))));
             };
           });
         });
@@ -127,7 +127,7 @@ function microSpread(
     sumProducts(f, target, tile, { p, q, rowOffset, pStep: 4, qStep: 16 * tile.lanes.length }, outputs);
     tile.sums.forEach((row, r) =>
       row.forEach((sum, v) => {
-        const [lanes, offset] = [tile.lanes[v]!, 4 * r * stride * channels + 16 * v];
+        const [lanes, offset] = [tile.lanes[v]!, 4 * r * stride[1] * channels + 16 * v];
         storeLanes(f, x, f32x4.add(loadLanes(x, lanes, offset), sum), lanes, offset);
       }),
     );

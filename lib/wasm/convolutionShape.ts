@@ -1,6 +1,6 @@
 // What a convolution's kernels need to know of it. Activations are [batch, height, width, channels], filters
 // [kernelHeight, kernelWidth, channels, outputs]; y[n, oy, ox, o] = sum over ky, kx, c of
-// x[n, oy * stride + ky - top, ox * stride + kx - left, c] * filter[ky, kx, c, o], zero outside the image.
+// x[n, oy * down + ky - top, ox * right + kx - left, c] * filter[ky, kx, c, o], zero outside the image.
 
 import { memory } from "./assembler.ts";
 import type { FunctionBuilder, Local } from "./assembler.ts";
@@ -12,12 +12,14 @@ export interface ConvolutionOptions {
   readonly channels: number;
   readonly outputs: number;
   readonly kernel: readonly [height: number, width: number];
-  readonly stride?: number;
+  /** One number for both directions. */
+  readonly stride?: number | readonly [down: number, right: number];
   /** `same` gives `ceil(size / stride)` outputs and puts the odd row or column of zeros behind. */
   readonly padding?: "valid" | "same";
 }
 
 export interface ConvolutionShape extends Required<ConvolutionOptions> {
+  readonly stride: readonly [down: number, right: number];
   readonly outHeight: number;
   readonly outWidth: number;
   /** Rows and columns of zeros before and behind the image. */
@@ -33,17 +35,20 @@ export interface ConvolutionShape extends Required<ConvolutionOptions> {
  * @throws RangeError where a size is not a whole number from 1, or the kernel is larger than the image it slides over.
  */
 export function convolutionShape(options: ConvolutionOptions): ConvolutionShape {
-  const { batch, height, width, channels, outputs, kernel, stride = 1, padding = "valid" } = options;
-  const sizes = { batch, height, width, channels, outputs, kernelHeight: kernel[0], kernelWidth: kernel[1], stride };
+  const { batch, height, width, channels, outputs, kernel, padding = "valid" } = options;
+  const { stride: steps = 1 } = options;
+  const stride = typeof steps === "number" ? ([steps, steps] as const) : steps;
+  const [kernelHeight, kernelWidth, strideDown, strideRight] = [...kernel, ...stride] as [number, number, number, number];
+  const sizes = { batch, height, width, channels, outputs, kernelHeight, kernelWidth, strideDown, strideRight };
   for (const [name, size] of Object.entries(sizes)) {
     if (!Number.isInteger(size) || size < 1) {
       throw new RangeError(`convolution: ${name} must be a whole number from 1, got ${size}`);
     }
   }
-  const [outHeight, top, bottom] = slide(height, kernel[0], stride, padding);
-  const [outWidth, left, right] = slide(width, kernel[1], stride, padding);
+  const [outHeight, top, bottom] = slide(height, kernelHeight, strideDown, padding);
+  const [outWidth, left, right] = slide(width, kernelWidth, strideRight, padding);
   const image = [batch, height, width, channels].join("x");
-  const key = `${image}-${kernel.join("x")}x${outputs}-${stride}-${padding}`;
+  const key = `${image}-${kernel.join("x")}x${outputs}-${stride.join("x")}-${padding}`;
   return {
     batch, height, width, channels, outputs, kernel, stride, padding,
     outHeight, outWidth, top, bottom, left, right, key,

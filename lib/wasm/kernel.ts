@@ -60,11 +60,6 @@ export function hasRelaxedSimd(): boolean {
   return WebAssembly.validate(module.assemble());
 }
 
-/** The word that holds a `f32` scalar. */
-export function floatWord(value: number): number {
-  return new Int32Array(Float32Array.of(value).buffer)[0]!;
-}
-
 /** Compiles and instantiates a kernel over `memory`, on this thread. */
 export function instantiate(
   memory: WebAssembly.Memory,

@@ -121,7 +121,7 @@ function listKernel(pooled: Pooled): Kernel {
 /** Writes the lists of one chunk, images `first` to `last`: entries, how many, and their sum. */
 function listFunction(module: ModuleBuilder, { shape, whole, rows, columns, images, at }: Pooled) {
   const { outputs, stride } = shape;
-  const [pixel, line] = [4 * stride * whole.channels, 4 * stride * whole.width * whole.channels];
+  const [pixel, line] = [4 * stride[1] * whole.channels, 4 * stride[0] * whole.width * whole.channels];
   const parameters = ["i32", "i32", "i32", "i32", "i32", "i32"] as const;
   return module.function({ parameters, result: "void" }, (f, dy, argmax, scratch, chunk, first, last) => {
     const capacity = images * rows * columns * entryBytes;
@@ -133,13 +133,13 @@ function listFunction(module: ModuleBuilder, { shape, whole, rows, columns, imag
       f.set(sum, f32.const(0));
       f.loop(first, last, 1, (image) => {
         const index = f.let(i32.add(i32.mul(image, rows * columns * outputs), o));
-        const byte = f.let(i32.add(argmax, index));
+        const position = f.let(i32.add(argmax, i32.mul(index, 4)));
         const gradient = f.let(i32.add(dy, i32.mul(index, 4)));
         const top = f.let(i32.mul(image, 4 * imageFloats(whole)));
         f.loop(0, rows, 1, () => {
           const left = f.let(top);
           f.loop(0, columns, 1, () => {
-            const place = f.let(i32.load8_u(byte));
+            const place = f.let(i32.load(position));
             const bits = f.let(i32.load(gradient));
             const lives = f.let(i32.ne(place, noGradient));
             // Written in any case, counted only if it lives: no branch to guess wrong.
@@ -149,7 +149,7 @@ function listFunction(module: ModuleBuilder, { shape, whole, rows, columns, imag
             f.do(i32.store(entry, bits, 4));
             f.set(sum, f32.add(sum, f32.reinterpret_i32(i32.and(bits, i32.sub(0, lives)))));
             f.increment(entry, i32.mul(lives, entryBytes));
-            f.increment(byte, outputs);
+            f.increment(position, 4 * outputs);
             f.increment(gradient, 4 * outputs);
             f.increment(left, 2 * pixel);
           });

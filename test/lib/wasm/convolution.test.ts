@@ -41,7 +41,7 @@ function checkPooled(o: ConvolutionOptions & ConvolutionEpilogue, seed: number):
   const { x, filter, bias, bench, words } = operands(o, seed);
   const { values, magnitudes } = forward(shape, x, filter, o.bias ? bias : undefined);
   const [rows, columns, outputs] = [shape.outHeight >> 1, shape.outWidth >> 1, shape.outputs];
-  const [y, argmax] = [new Float32Array(o.batch * rows * columns * outputs), new Uint8Array(o.batch * rows * columns * outputs)];
+  const [y, argmax] = [new Float32Array(o.batch * rows * columns * outputs), new Int32Array(o.batch * rows * columns * outputs)];
   const all = { ...words, y: bench.output(y), argmax: bench.output(argmax) };
   const terms = shape.kernel[0] * shape.kernel[1] * shape.channels;
   for (const relaxed of precisions) {
@@ -105,10 +105,10 @@ test("the first of equal outputs is the greatest, and NaN shows", () => {
     x: bench.input(Float32Array.of(1, 3, 2, 2, 3, 3, NaN, 1)),
     filter: bench.input(Float32Array.of(1)),
     y: bench.output(new Float32Array(2)),
-    argmax: bench.output(new Uint8Array(2)),
+    argmax: bench.output(new Int32Array(2)),
   };
   assert.deepEqual([...bench.run(convolution(o), words, "y", new Float32Array(2))], [3, NaN]);
-  assert.equal(bench.run(convolution(o), words, "argmax", new Uint8Array(2))[0], 1);
+  assert.equal(bench.run(convolution(o), words, "argmax", new Int32Array(2))[0], 1);
 });
 
 test("convolution refuses what it cannot do", () => {

@@ -18,7 +18,7 @@ export function eachProduct(s: ConvolutionShape, visit: (x: number, filter: numb
       for (let ox = 0; ox < s.outWidth; ox++) {
         for (let ky = 0; ky < kernelHeight; ky++) {
           for (let kx = 0; kx < kernelWidth; kx++) {
-            const [iy, ix] = [oy * s.stride + ky - s.top, ox * s.stride + kx - s.left];
+            const [iy, ix] = [oy * s.stride[0] + ky - s.top, ox * s.stride[1] + kx - s.left];
             if (iy < 0 || iy >= s.height || ix < 0 || ix >= s.width) continue;
             for (let c = 0; c < s.channels; c++) {
               const x = ((n * s.height + iy) * s.width + ix) * s.channels + c;
@@ -58,6 +58,7 @@ export function forward(s: ConvolutionShape, x: Float32Array, filter: Float32Arr
 }
 
 const side = fc.integer({ min: 1, max: 9 });
+const step = fc.integer({ min: 1, max: 3 });
 const channels = fc.oneof(fc.constantFrom(1, 2, 3, 4, 5, 7, 8, 13, 20), fc.integer({ min: 1, max: 30 }));
 /** Small convolutions with ragged sizes, all strides and paddings. */
 export const shapes = fc
@@ -68,7 +69,7 @@ export const shapes = fc
     channels,
     outputs: channels,
     kernel: fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 5 })),
-    stride: fc.integer({ min: 1, max: 3 }),
+    stride: fc.oneof(fc.integer({ min: 1, max: 3 }), fc.tuple(step, step)),
     padding: fc.constantFrom("valid" as const, "same" as const),
   })
   .filter(({ height, width, kernel, padding }) => padding === "same" || (kernel[0] <= height && kernel[1] <= width));

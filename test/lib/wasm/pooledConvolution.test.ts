@@ -19,7 +19,7 @@ function check(o: ConvolutionOptions, bias: boolean, input: boolean, seed: numbe
   const [x, filter] = [numbers(size.x, seed), numbers(size.filter, seed + 1)] as const;
   const dy = numbers(o.batch * rows * columns * outputs, seed + 2);
   // Any mixture of positions and of outputs without a gradient.
-  const argmax = Uint8Array.from(numbers(dy.length, seed + 3), (value) => {
+  const argmax = Int32Array.from(numbers(dy.length, seed + 3), (value) => {
     const place = Math.floor((value + 2) * 1.2);
     return place > 3 ? noGradient : place;
   });
