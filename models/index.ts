@@ -22,4 +22,5 @@ export { Learner, type LearnerOptions, type Mask, type Measures } from "./learne
 export { type Clock, type Loop, type Pace, pace, type PaceOptions, runSteps } from "./loop.ts";
 export { checkDataset, type Dataset, gatherImages, gatherLabels, split, subset, take } from "./data/dataset.ts";
 export { DataError } from "./data/error.ts";
+export { glyphs } from "./data/glyphs.ts";
 export { readIdx } from "./data/idx.ts";
