@@ -20,7 +20,6 @@ export interface Plan {
   readonly start: Weights;
   readonly optimizer: OptimizerChoice;
   readonly schedule: Schedule;
-  readonly masks: readonly Mask[];
   readonly loss: Loss;
   readonly parametrisation: Parametrisation;
   /** Steps between checkpoints. */
@@ -83,7 +82,6 @@ export function planOf(options: FitOptions): Plan {
     start,
     optimizer,
     schedule: scheduleOf(schedule, steps),
-    masks,
     loss,
     parametrisation,
     every,
