@@ -1,15 +1,20 @@
 /** The document is the law of the bytes: what it says of itself is checked against the code here. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { sectionsOf } from "../../codecs/code.ts";
 import { defaultLimits } from "../../codecs/codec.ts";
 import { methods } from "../../codecs/coded.ts";
 import { pack, toWeights, unpack } from "../../codecs/container.ts";
+import { codeLengths, huffman } from "../../codecs/huffman.ts";
 import { inspect } from "../../codecs/inspect.ts";
+import { encodeSingle } from "../../codecs/rans.ts";
+import { sparse } from "../../codecs/sparse.ts";
 import { architectures, parametersOf } from "../../lib/architectures.ts";
 import { sizeOf } from "../../lib/shape.ts";
 import type { Network } from "../../lib/network.ts";
+import { readVectors } from "../vectors/vectors.ts";
+import { encode } from "./laws.ts";
 
 const format = readFileSync("docs/format.md", "utf8");
 
@@ -75,18 +80,31 @@ test("the worked file is what the code writes and reads, byte by byte", () => {
   assert.match(format, new RegExp(`in ${bytes.length} bytes`));
 });
 
-test("every code that can be refused is in the document, and no other", () => {
-  const source = readdirSync("codecs")
-    .filter((name) => name.endsWith(".ts"))
-    .map((name) => readFileSync(`codecs/${name}`, "utf8"))
-    .join("\n");
+/** The text of a module and of all that it imports from its own folder. */
+function reachable(name: string, seen = new Map<string, string>()): Map<string, string> {
+  const text = readFileSync(`codecs/${name}`, "utf8");
+  seen.set(name, text);
+  for (const [, next] of text.matchAll(/from "\.\/(\w+\.ts)"/g)) if (!seen.has(next!)) reachable(next!, seen);
+  return seen;
+}
+
+test("every code that a reader can refuse with is in the document, and no other", () => {
+  const source = [...reachable("container.ts").values()].join("\n");
   const thrown = new Set([...source.matchAll(/(?:fail\(\s*|code: )"([a-z0-9-]+)"/g)].map(([, code]) => code!));
   for (const limit of ["elements", "memory", "ratio", "table", "classes"]) thrown.add(`limit-${limit}`);
-  const documented = new Set(
-    table(section("## 11 What is refused"), "code").flatMap(([codes]) => codes!.replaceAll("`", "").split(", ")),
-  );
-  assert.deepEqual([...documented].sort(), [...thrown].sort());
+  assert.deepEqual([...documentedCodes()].sort(), [...thrown].sort());
 });
+
+test("every code of the document has a vector, but for those of files too large to keep and of lowered limits", () => {
+  const shown = new Set(readVectors("refused").map(({ code }) => code!));
+  const without = [...documentedCodes()].filter((code) => !shown.has(code));
+  assert.deepEqual(without.sort(), ["frame", "limit-memory", "limit-table"]);
+});
+
+function documentedCodes(): Set<string> {
+  const rows = table(section("## 11 What is refused"), "code");
+  return new Set(rows.flatMap(([codes]) => codes!.replaceAll("`", "").split(", ")));
+}
 
 test("the limits of the document are those of the code", () => {
   const rows = table(section("## 10 Limits"), "limit");
@@ -112,6 +130,23 @@ test("the methods of the document are those of the code", () => {
     named.map(([, name, tag]) => [Number(tag), name!.toLowerCase()]),
     methods.map(({ tag, name }) => [tag, name]),
   );
+});
+
+test("the examples of the coders are what the code writes", () => {
+  const shows = (heading: string, bytes: Uint8Array): void => {
+    const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0").toUpperCase()).join(" ");
+    assert.ok(section(heading).includes(`\`${hex}\``), `${heading}: ${hex}`);
+  };
+  const lengths = Uint8Array.of(1, 3, 3, 3, 3);
+  assert.deepEqual(codeLengths([15, 7, 6, 6, 5]), lengths);
+  const symbols = Uint16Array.of(0, 1, 0, 2, 0, 3, 0);
+  shows("### 7.2 Huffman", encode(huffman({ count: 7, alphabet: 5 }), { lengths, symbols }));
+  shows("### 7.3 rANS", encodeSingle(12, Uint32Array.of(2048, 1024, 1024), Uint16Array.of(0, 1, 0, 2)));
+  const positions = Uint32Array.of(1, 4, 15);
+  const forms = [{ kind: "relative", width: 3 }, { kind: "bitmap" }, { kind: "golomb", order: 1 }] as const;
+  for (const form of forms) {
+    shows("## 9 Sparse positions", encode(sparse({ length: 16 }), { form, positions }));
+  }
 });
 
 test("what the document says of sizes is true", () => {

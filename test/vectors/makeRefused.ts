@@ -181,7 +181,7 @@ export const refused: readonly Refused[] = [
   ["graph-scale-subnormal", "a subnormal scale", "number", pixels("0100000000000000", zero64)],
   ["graph-offset-negative-zero", "an offset of -0", "number", pixels(one64, "0000000000000080")],
   ["graph-layers-none", "no layers", "varint-range", layers("00")],
-  ["graph-layers-many", "more layers than there are: the next byte is no kind", "graph-layer", layers("7f 04 02 00 08 02")],
+  ["graph-layers-many", "more layers than there are", "graph-layer", layers("7f 04 02 00 08 02")],
   ["graph-layers-limit", "257 layers", "varint-range", graphFile(`01 78 02 01 01 00 8102 ${"04".repeat(257)} 00`)],
   ["graph-layer-zero", "a layer of kind 0", "graph-layer", layers("02 00 02 00 08 02")],
   ["graph-layer-unknown", "a layer of kind 255", "graph-layer", layers("02 ff 02 00 08 02")],
