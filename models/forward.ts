@@ -55,12 +55,12 @@ export function forward(
         x =
           layer.type === "dense"
             ? matmul(x, weight, fused)
-            : conv2d(x, weight, { stride: layer.stride, padding: layer.padding, ...fused });
+            : conv2d(x, weight, { stride: layer.stride, padding: layer.padding, ...fused, ...pooling(network, i) });
         if (activation !== layer.activation) x = activate(x, layer.activation);
         break;
       }
       case "maxPool":
-        x = maxPool2d(x, layer.size, layer.stride);
+        if (pooling(network, i - 1).maxPool === undefined) x = maxPool2d(x, layer.size, layer.stride);
         break;
       case "flatten":
         x = reshape(x, [x.shape[0]!, sizeOf(x.shape.slice(1))]);
@@ -75,6 +75,13 @@ export function forward(
     throw new ShapeError(`forward: ${network.name} has ${taken} tensors, got ${parameters.length}`);
   }
   return x;
+}
+
+/** Pooling 2x2 by 2 right behind convolution `i`, which then does it, where nothing but a rectifier is between them. */
+function pooling({ layers }: Network, i: number): { readonly maxPool?: 2 } {
+  const [convolution, pool] = [layers[i], layers[i + 1]];
+  if (convolution?.type !== "convolution" || pool?.type !== "maxPool" || pool.size !== 2 || pool.stride !== 2) return {};
+  return convolution.activation === "none" || convolution.activation === "relu" ? { maxPool: 2 } : {};
 }
 
 function activate(x: Tensor, activation: Activation): Tensor {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { conv2d, type Padding } from "../../../lib/ops/conv2d.ts";
+import { conv2d } from "../../../lib/ops/conv2d.ts";
+import type { Padding } from "../../../lib/ops/convolution.ts";
 import type { Tensor } from "../../../lib/tensor.ts";
 import { gridNumber, list } from "../arbitraries.ts";
 import { at, indices, opLaws, type Plain } from "../laws.ts";
