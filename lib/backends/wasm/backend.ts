@@ -1,13 +1,14 @@
 import { DeviceError } from "../../errors.ts";
 import { f32x4, ModuleBuilder } from "../../wasm/assembler.ts";
 import { elementwiseKernel } from "../../wasm/elementwise.ts";
-import { hasRelaxedSimd } from "../../wasm/kernel.ts";
-import { floatBits, type Launch, type WasmKernel } from "../../wasm/launch.ts";
+import { hasRelaxedSimd, type Kernel } from "../../wasm/kernel.ts";
+import { floatBits, type Launch } from "../../wasm/launch.ts";
 import type { Call, Operation } from "../../ops/operation.ts";
+import { equalShapes } from "../../shape.ts";
 import type { Backend, ElementType, ElementwiseCall, NumberArray, Storage } from "../backend.ts";
 import { Memory } from "./memory.ts";
 import { controlBytes, type LoadedKernel, Pool } from "./pool.ts";
-import { Prepared } from "./prepared.ts";
+import { equalData, equalShapeLists, hashShape, Prepared, type Signature } from "./prepared.ts";
 import { arrayOf, LASTING, place, viewOf, WasmStorage } from "./storage.ts";
 import { findThreads } from "./threads.ts";
 
@@ -38,6 +39,41 @@ interface PreparedCall {
 interface PreparedLoop extends Phase {
   readonly geometry: readonly number[];
 }
+
+/** Structured operations: shapes, types and attributes of a call. */
+const calls: Signature<Call<unknown>> = {
+  hash: ({ inputs }) => {
+    let hash = inputs.length;
+    for (let i = 0; i < inputs.length; i++) hash = hashShape(hash, inputs[i]!.shape);
+    return hash;
+  },
+  equal: (a, b) => {
+    if (a.inputs.length !== b.inputs.length) return false;
+    for (let i = 0; i < a.inputs.length; i++) {
+      const [left, right] = [a.inputs[i]!, b.inputs[i]!];
+      if (left.type !== right.type || !equalShapes(left.shape, right.shape)) return false;
+    }
+    return equalData(a.attributes, b.attributes);
+  },
+  copy: ({ attributes, inputs }) => ({
+    attributes: structuredClone(attributes),
+    inputs: inputs.map(({ shape, type }) => ({ shape: [...shape], type })),
+    outputs: [],
+    scalars: [],
+    words: [],
+  }),
+};
+
+/** Elementwise loops: all shapes. */
+const loops: Signature<Pick<ElementwiseCall, "shape" | "inputShapes">> = {
+  hash: ({ shape, inputShapes }) => {
+    let hash = hashShape(0, shape);
+    for (let i = 0; i < inputShapes.length; i++) hash = hashShape(hash, inputShapes[i]!);
+    return hash;
+  },
+  equal: (a, b) => equalShapes(a.shape, b.shape) && equalShapeLists(a.inputShapes, b.inputShapes),
+  copy: ({ shape, inputShapes }) => ({ shape: [...shape], inputShapes: inputShapes.map((input) => [...input]) }),
+};
 
 /** The longest list of argument words. */
 const MOST_WORDS = 1024;
@@ -93,8 +129,8 @@ export class WasmBackend implements Backend {
   readonly #args: number;
   /** Two words for a value that a kernel refuses. */
   readonly #fault: number;
-  readonly #calls = new Prepared<PreparedCall>();
-  readonly #loops = new Prepared<PreparedLoop>();
+  readonly #calls = new Prepared<Call<unknown>, PreparedCall>(calls);
+  readonly #loops = new Prepared<Pick<ElementwiseCall, "shape" | "inputShapes">, PreparedLoop>(loops);
   readonly #tables = new Map<Float32Array, number>();
 
   /** `args` is the byte address of the room for argument words. */
@@ -150,11 +186,9 @@ export class WasmBackend implements Backend {
     viewOf(this.#memory, storage as WasmStorage).set(values);
   }
 
-  elementwise({ expression, shape, inputs, inputShapes, scalars, output }: ElementwiseCall): void {
-    const loop = this.#loops.find(expression, [shape, ...inputShapes], null, () => {
-      const { kernel, geometry } = elementwiseKernel(expression, shape, inputShapes);
-      return { kernel: this.pool.load(kernel), tiles: kernel.tiles, geometry };
-    });
+  elementwise(call: ElementwiseCall): void {
+    const { expression, inputs, scalars, output } = call;
+    const loop = this.#loops.find(expression, call) ?? this.#prepareLoop(call);
     const from = inputs.map((input) => place(this.#memory, input as WasmStorage));
     const { int32 } = this.#memory;
     let at = this.#args / 4;
@@ -166,13 +200,13 @@ export class WasmBackend implements Backend {
   }
 
   run<Attributes>(
-    operation: Operation<Attributes> & { readonly wasm: WasmKernel<Attributes> },
+    operation: Operation<Attributes>,
     call: Call<Attributes>,
     inputs: readonly Storage[],
     outputs: readonly Storage[],
   ): void {
     const memory = this.#memory;
-    const { launch, phases, table } = this.#find(operation, call);
+    const { launch, phases, table } = this.#calls.find(operation, call) ?? this.#prepareCall(operation, call);
     const at = {
       inputs: inputs.map((input) => place(memory, input as WasmStorage)),
       outputs: outputs.map((output) => (output as WasmStorage).address),
@@ -190,19 +224,22 @@ export class WasmBackend implements Backend {
     if (launch.refuse !== undefined && int32[fault] !== 0) throw launch.refuse(int32[fault + 1]!);
   }
 
-  #find<A>(operation: Operation<A> & { readonly wasm: WasmKernel<A> }, call: Call<A>): PreparedCall {
-    const shapes = call.inputs.map(({ shape }) => shape);
-    const types = call.inputs.map(({ type }) => type);
-    return this.#calls.find(operation, shapes, [call.attributes, types], () => {
-      const launch = operation.wasm(call) as Launch<unknown>;
-      const phases = launch.plan.phases.map((kernel) => {
-        if (kernel.arguments.length > MOST_WORDS) {
-          throw new RangeError(`${kernel.key}: at most ${MOST_WORDS} words, got ${kernel.arguments.length}`);
-        }
-        return { kernel: this.pool.load(kernel), tiles: kernel.tiles };
-      });
-      return { launch, phases, table: this.#bring(launch.table) };
-    });
+  #prepareLoop(call: ElementwiseCall): PreparedLoop {
+    const { kernel, geometry } = elementwiseKernel(call.expression, call.shape, call.inputShapes);
+    return this.#loops.add(call.expression, call, { ...this.#phase(kernel), geometry });
+  }
+
+  #prepareCall<Attributes>(operation: Operation<Attributes>, call: Call<Attributes>): PreparedCall {
+    const launch = operation.wasm(call) as Launch<unknown>;
+    const phases = launch.plan.phases.map((kernel) => this.#phase(kernel));
+    return this.#calls.add(operation, call, { launch, phases, table: this.#bring(launch.table) });
+  }
+
+  #phase(kernel: Kernel): Phase {
+    if (kernel.arguments.length > MOST_WORDS) {
+      throw new RangeError(`${kernel.key}: at most ${MOST_WORDS} words, got ${kernel.arguments.length}`);
+    }
+    return { kernel: this.pool.load(kernel), tiles: kernel.tiles };
   }
 
   /** The address of a table, which is brought into the memory once. */

@@ -1,61 +1,67 @@
 import { equalShapes, type Shape } from "../../shape.ts";
 
-interface Entry<Value> {
-  readonly shapes: readonly Shape[];
-  readonly details: unknown;
+/** What kinds of calls have in common: shapes, and what else the choice of kernels depends on. */
+export interface Signature<Call> {
+  hash(call: Call): number;
+  equal(a: Call, b: Call): boolean;
+  /** A copy that keeps no tensor alive and does not change with the caller's data. */
+  copy(call: Call): Call;
+}
+
+interface Entry<Call, Value> {
+  readonly call: Call;
   readonly value: Value;
 }
 
 /**
- * What was prepared for calls of an operation or expression (the owner), found again by the shapes and details of a
- * call. A search takes a fraction of a microsecond and makes no string.
+ * What was prepared for calls of an operation or expression (the owner), found again by what a call depends on. A
+ * search takes a fraction of a microsecond and allocates nothing.
  */
-export class Prepared<Value> {
-  readonly #owners = new Map<unknown, Map<number, Entry<Value>[]>>();
+export class Prepared<Call, Value> {
+  readonly #signature: Signature<Call>;
+  readonly #owners = new Map<unknown, Map<number, Entry<Call, Value>[]>>();
 
-  find(owner: unknown, shapes: readonly Shape[], details: unknown, prepare: () => Value): Value {
+  constructor(signature: Signature<Call>) {
+    this.#signature = signature;
+  }
+
+  find(owner: unknown, call: Call): Value | undefined {
+    const bucket = this.#owners.get(owner)?.get(this.#signature.hash(call));
+    if (bucket === undefined) return undefined;
+    for (const entry of bucket) if (this.#signature.equal(entry.call, call)) return entry.value;
+    return undefined;
+  }
+
+  add(owner: unknown, call: Call, value: Value): Value {
     let buckets = this.#owners.get(owner);
-    if (buckets === undefined) {
-      buckets = new Map();
-      this.#owners.set(owner, buckets);
-    }
-    const hash = hashOf(shapes);
-    let bucket = buckets.get(hash);
-    if (bucket === undefined) {
-      bucket = [];
-      buckets.set(hash, bucket);
-    }
-    for (const entry of bucket) {
-      if (equalLists(entry.shapes, shapes) && equalData(entry.details, details)) return entry.value;
-    }
-    const value = prepare();
-    // Copies: what the caller handed over may change.
-    bucket.push({ shapes: shapes.map((shape) => [...shape]), details: structuredClone(details), value });
+    if (buckets === undefined) this.#owners.set(owner, (buckets = new Map()));
+    const hash = this.#signature.hash(call);
+    const entry = { call: this.#signature.copy(call), value };
+    const bucket = buckets.get(hash);
+    if (bucket === undefined) buckets.set(hash, [entry]);
+    else bucket.push(entry);
     return value;
   }
 }
 
-function hashOf(shapes: readonly Shape[]): number {
-  let hash = shapes.length;
-  for (const shape of shapes) {
-    hash = Math.imul(hash ^ shape.length, 0x01000193);
-    for (const axis of shape) hash = Math.imul(hash ^ axis, 0x01000193);
-  }
-  return hash;
+export function hashShape(hash: number, shape: Shape): number {
+  let mixed = Math.imul(hash ^ shape.length, 0x01000193);
+  for (let i = 0; i < shape.length; i++) mixed = Math.imul(mixed ^ shape[i]!, 0x01000193);
+  return mixed;
 }
 
-function equalLists(a: readonly Shape[], b: readonly Shape[]): boolean {
+export function equalShapeLists(a: readonly Shape[], b: readonly Shape[]): boolean {
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (!equalShapes(a[i]!, b[i]!)) return false;
   return true;
 }
 
 /** Whether plain data is the same by value. */
-function equalData(a: unknown, b: unknown): boolean {
+export function equalData(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true;
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
-  const keys = Object.keys(a) as (keyof typeof a)[];
-  if (keys.length !== Object.keys(b).length) return false;
-  for (const key of keys) if (!(key in b) || !equalData(a[key], b[key])) return false;
+  // Not Object.keys, which allocates for every call.
+  for (const key in a) if (!(key in b) || !equalData(a[key as never], b[key as never])) return false;
+  for (const key in b) if (!(key in a)) return false;
   return true;
 }
