@@ -15,6 +15,8 @@ export interface Device {
 /** A new backend is a line here: all laws of all operations then run on it, against the float64 oracle. */
 export const devices: readonly Device[] = [
   { name: "reference", open: () => createRuntime({ device: "reference" }) },
+  { name: "wasm, 1 thread", open: () => createRuntime({ device: "wasm", threads: 1 }) },
+  { name: "wasm, 2 threads", open: () => createRuntime({ device: "wasm", threads: 2 }) },
 ];
 
 const opened = new Map<Device, Promise<Runtime>>();
