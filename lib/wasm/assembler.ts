@@ -1,9 +1,11 @@
 // A small WebAssembly assembler: functions are written as TypeScript that emits the loop it reads like, and
 // `assemble` gives the bytes of a module. Binary format: WebAssembly specification, chapter 5.
 
-import { toI32, i32, unsigned } from "./instructions.ts";
-import type { Expression, I32, Statement, V128, ValueType } from "./instructions.ts";
+import { unsigned } from "./encoding.ts";
+import type { Expression, I32, Statement, V128, ValueType } from "./encoding.ts";
+import { i32, toI32 } from "./instructions.ts";
 
+export type { Expression, F32, F64, I32, Statement, V128, ValueType } from "./encoding.ts";
 export * from "./instructions.ts";
 
 /** A variable of a function. As an expression it reads itself. */
@@ -33,7 +35,7 @@ const end = 0x0b;
 export class FunctionBuilder {
   readonly #locals: ValueType[] = [];
   readonly #parameters: number;
-  readonly #body: number[] = [];
+  readonly #body: (readonly number[])[] = [];
   #depth = 0;
 
   constructor(parameters: number) {
@@ -153,7 +155,7 @@ export class FunctionBuilder {
   /** The function's entry of the code section. */
   finish(): number[] {
     const locals = this.#locals.flatMap((type) => [1, typeCode[type]]);
-    return sized([...unsigned(this.#locals.length), ...locals, ...this.#body, end]);
+    return sized(unsigned(this.#locals.length).concat(locals, ...this.#body, end));
   }
 
   #distance(label: Label): number {
@@ -162,7 +164,7 @@ export class FunctionBuilder {
   }
 
   #emit(...codes: (readonly number[])[]): void {
-    for (const code of codes) for (const byte of code) this.#body.push(byte);
+    this.#body.push(...codes);
   }
 }
 
@@ -200,7 +202,7 @@ export class ModuleBuilder {
     // A shared import must state a maximum; both limits are the widest there are, so any memory fits.
     const limits = this.#shared ? [0x03, 0, ...unsigned(65536)] : [0x00, 0];
     const memory = [...name("env"), ...name("memory"), 0x02, ...limits];
-    return Uint8Array.from([
+    return new Uint8Array([
       ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
       ...section(1, this.#types),
       ...section(2, [memory]),
@@ -233,7 +235,7 @@ export function call<P extends readonly ValueType[], R extends ValueType | "void
 }
 
 function sized(bytes: number[]): number[] {
-  return [...unsigned(bytes.length), ...bytes];
+  return unsigned(bytes.length).concat(bytes);
 }
 
 function name(text: string): number[] {

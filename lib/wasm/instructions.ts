@@ -1,232 +1,36 @@
-// WebAssembly instructions as typed expressions. An expression is the bytes that leave one value on the stack, so
-// composing instructions is joining bytes. Names are those of the WebAssembly specification (3.0, sections 5.4 and 6.5).
+// WebAssembly's instructions, as far as kernels have asked for them. Names are those of the specification (3.0,
+// section 6.5), numbers those of its binary format (section 5.4).
 
-export type ValueType = "i32" | "f32" | "f64" | "v128";
-
-/** Bytes of code that leave a value of type `T` on the stack, or nothing for `"void"` (a statement). */
-export interface Expression<T extends ValueType | "void"> {
-  readonly type: T;
-  readonly code: readonly number[];
-  /** The value, when it is known at emission; `i32` arithmetic folds it. */
-  readonly known?: number;
-}
-
-export type Statement = Expression<"void">;
-export type V128 = Expression<"v128">;
-/** Where a number stands for a scalar operand it is a constant. */
-export type I32 = Expression<"i32"> | number;
-export type F32 = Expression<"f32"> | number;
-export type F64 = Expression<"f64"> | number;
-
-interface Operand {
-  i32: I32;
-  f32: F32;
-  f64: F64;
-  v128: V128;
-}
-
-/** LEB128, unsigned: seven bits a byte, lowest first. */
-export function unsigned(value: number): number[] {
-  if (!Number.isInteger(value) || value < 0 || value > 0xffffffff) {
-    throw new RangeError(`assembler: an unsigned immediate must be a whole number from 0 to 2^32 - 1, got ${value}`);
-  }
-  const bytes: number[] = [];
-  for (; value > 0x7f; value = Math.floor(value / 128)) bytes.push((value & 0x7f) | 0x80);
-  bytes.push(value);
-  return bytes;
-}
-
-/** LEB128, signed, of a 32-bit integer; ends when the rest is only copies of the sign bit just written. */
-export function signed(value: number): number[] {
-  if (!Number.isInteger(value) || value < -0x80000000 || value > 0xffffffff) {
-    throw new RangeError(`assembler: an i32 constant must be a whole number of 32 bits, got ${value}`);
-  }
-  const bytes: number[] = [];
-  for (let rest = value | 0; ; rest >>= 7) {
-    const low = rest & 0x7f;
-    if (rest >> 6 === 0 || rest >> 6 === -1) return [...bytes, low];
-    bytes.push(low | 0x80);
-  }
-}
-
-function bytesOf(view: ArrayBufferView): number[] {
-  return [...new Uint8Array(view.buffer, view.byteOffset, view.byteLength)];
-}
-
-function i32Constant(value: number): Expression<"i32"> {
-  return { type: "i32", code: [0x41, ...signed(value)], known: value | 0 };
-}
-
-function f32Constant(value: number): Expression<"f32"> {
-  return { type: "f32", code: [0x43, ...bytesOf(Float32Array.of(value))] };
-}
-
-function f64Constant(value: number): Expression<"f64"> {
-  return { type: "f64", code: [0x44, ...bytesOf(Float64Array.of(value))] };
-}
-
-/** The operand as an expression: a bare number becomes a constant of the type asked for. */
-function lift<T extends ValueType>(type: T, operand: Operand[T]): Expression<T> {
-  let lifted: Expression<ValueType>;
-  if (typeof operand !== "number") lifted = operand;
-  else if (type === "i32") lifted = i32Constant(operand);
-  else if (type === "f32") lifted = f32Constant(operand);
-  else lifted = f64Constant(operand);
-  if (lifted.type !== type) throw new TypeError(`assembler: expected an operand of type ${type}, got ${lifted.type}`);
-  return lifted as Expression<T>;
-}
-
-/** An opcode's bytes: plain below 256, else prefix and LEB128, as in `0xfd_105`. */
-function encode(opcode: Opcode): number[] {
-  return typeof opcode === "number" ? [opcode] : [opcode[0], ...unsigned(opcode[1])];
-}
-type Opcode = number | readonly [prefix: number, code: number];
-
-const simd = (code: number): Opcode => [0xfd, code];
-const atomic = (code: number): Opcode => [0xfe, code];
-const misc = (code: number): Opcode => [0xfc, code];
-
-function unary<A extends ValueType, R extends ValueType>(argument: A, result: R, opcode: Opcode) {
-  return (a: Operand[A]): Expression<R> => ({ type: result, code: [...lift(argument, a).code, ...encode(opcode)] });
-}
-
-function binary<A extends ValueType, B extends ValueType, R extends ValueType>(
-  left: A,
-  right: B,
-  result: R,
-  opcode: Opcode,
-) {
-  return (a: Operand[A], b: Operand[B]): Expression<R> => ({
-    type: result,
-    code: [...lift(left, a).code, ...lift(right, b).code, ...encode(opcode)],
-  });
-}
-
-function ternary<A extends ValueType>(type: A, opcode: Opcode) {
-  return (a: Operand[A], b: Operand[A], c: Operand[A]): Expression<A> => ({
-    type,
-    code: [...lift(type, a).code, ...lift(type, b).code, ...lift(type, c).code, ...encode(opcode)],
-  });
-}
-
-/** Binary `i32` arithmetic whose constants are folded, so that specialised kernels carry no sums of literals. */
-function folding(opcode: number, compute: (a: number, b: number) => number, identity: number | undefined) {
-  const emit = binary("i32", "i32", "i32", opcode);
-  return (a: I32, b: I32): Expression<"i32"> => {
-    const [left, right] = [lift("i32", a), lift("i32", b)];
-    if (left.known !== undefined && right.known !== undefined) return i32Constant(compute(left.known, right.known) | 0);
-    if (right.known !== undefined && right.known === identity) return left;
-    return emit(left, right);
-  };
-}
-
-/** `alignment` is the base-two logarithm; engines take it as a hint, except for atomics, which trap when it is wrong. */
-function memoryArgument(alignment: number, offset: number): number[] {
-  return [...unsigned(alignment), ...unsigned(offset)];
-}
-
-function load<R extends ValueType>(result: R, opcode: Opcode, alignment = 0) {
-  return (address: I32, offset = 0): Expression<R> => ({
-    type: result,
-    code: [...lift("i32", address).code, ...encode(opcode), ...memoryArgument(alignment, offset)],
-  });
-}
-
-function store<A extends ValueType>(type: A, opcode: Opcode, alignment = 0) {
-  return (address: I32, value: Operand[A], offset = 0): Statement => ({
-    type: "void",
-    code: [
-      ...lift("i32", address).code,
-      ...lift(type, value).code,
-      ...encode(opcode),
-      ...memoryArgument(alignment, offset),
-    ],
-  });
-}
-
-function laneOf(lane: number, lanes: number): number {
-  if (!Number.isInteger(lane) || lane < 0 || lane >= lanes) {
-    throw new RangeError(`assembler: a lane must be a whole number from 0 to ${lanes - 1}, got ${lane}`);
-  }
-  return lane;
-}
-
-function loadLane(lanes: number, opcode: Opcode) {
-  return (address: I32, into: V128, lane: number, offset = 0): V128 => ({
-    type: "v128",
-    code: [
-      ...lift("i32", address).code,
-      ...into.code,
-      ...encode(opcode),
-      ...memoryArgument(0, offset),
-      laneOf(lane, lanes),
-    ],
-  });
-}
-
-function storeLane(lanes: number, opcode: Opcode) {
-  return (address: I32, value: V128, lane: number, offset = 0): Statement => ({
-    type: "void",
-    code: [
-      ...lift("i32", address).code,
-      ...value.code,
-      ...encode(opcode),
-      ...memoryArgument(0, offset),
-      laneOf(lane, lanes),
-    ],
-  });
-}
-
-function extractLane<R extends ValueType>(result: R, lanes: number, opcode: Opcode) {
-  return (a: V128, lane: number): Expression<R> => ({
-    type: result,
-    code: [...a.code, ...encode(opcode), laneOf(lane, lanes)],
-  });
-}
-
-function replaceLane<A extends ValueType>(type: A, lanes: number, opcode: Opcode) {
-  return (a: V128, lane: number, value: Operand[A]): V128 => ({
-    type: "v128",
-    code: [...a.code, ...lift(type, value).code, ...encode(opcode), laneOf(lane, lanes)],
-  });
-}
-
-function atomicUpdate(opcode: Opcode) {
-  return (address: I32, value: I32, offset = 0): Expression<"i32"> => ({
-    type: "i32",
-    code: [
-      ...lift("i32", address).code,
-      ...lift("i32", value).code,
-      ...encode(opcode),
-      ...memoryArgument(2, offset),
-    ],
-  });
-}
+import {
+  atomic, atomicUpdate, binary, bytesOf, extractLane, f32Constant, f64Constant, folding, i32Constant, laneOf, lift,
+  load, loadLane, misc, plain, replaceLane, simd, store, storeLane, ternary, unary,
+} from "./encoding.ts";
+import type { Expression, I32, Operand, Statement, V128 } from "./encoding.ts";
 
 const vectors = (opcode: number) => binary("v128", "v128", "v128", simd(opcode));
 const vector = (opcode: number) => unary("v128", "v128", simd(opcode));
 const shift = (opcode: number) => binary("v128", "i32", "v128", simd(opcode));
-const i32Binary = (opcode: number) => binary("i32", "i32", "i32", opcode);
-const f32Binary = (opcode: number) => binary("f32", "f32", "f32", opcode);
-const f32Unary = (opcode: number) => unary("f32", "f32", opcode);
-const f32Compare = (opcode: number) => binary("f32", "f32", "i32", opcode);
-const f64Binary = (opcode: number) => binary("f64", "f64", "f64", opcode);
-const f64Unary = (opcode: number) => unary("f64", "f64", opcode);
-const f64Compare = (opcode: number) => binary("f64", "f64", "i32", opcode);
+const i32Binary = (opcode: number) => binary("i32", "i32", "i32", plain(opcode));
+const f32Binary = (opcode: number) => binary("f32", "f32", "f32", plain(opcode));
+const f32Unary = (opcode: number) => unary("f32", "f32", plain(opcode));
+const f32Compare = (opcode: number) => binary("f32", "f32", "i32", plain(opcode));
+const f64Binary = (opcode: number) => binary("f64", "f64", "f64", plain(opcode));
+const f64Unary = (opcode: number) => unary("f64", "f64", plain(opcode));
+const f64Compare = (opcode: number) => binary("f64", "f64", "i32", plain(opcode));
 
-const i32Multiply = folding(0x6c, Math.imul, 1);
+const i32Multiply = folding(plain(0x6c), Math.imul, 1);
 
 export const i32 = {
   const: i32Constant,
-  load: load("i32", 0x28),
-  load8_s: load("i32", 0x2c),
-  load8_u: load("i32", 0x2d),
-  load16_s: load("i32", 0x2e),
-  load16_u: load("i32", 0x2f),
-  store: store("i32", 0x36),
-  store8: store("i32", 0x3a),
-  store16: store("i32", 0x3b),
-  eqz: unary("i32", "i32", 0x45),
+  load: load("i32", plain(0x28)),
+  load8_s: load("i32", plain(0x2c)),
+  load8_u: load("i32", plain(0x2d)),
+  load16_s: load("i32", plain(0x2e)),
+  load16_u: load("i32", plain(0x2f)),
+  store: store("i32", plain(0x36)),
+  store8: store("i32", plain(0x3a)),
+  store16: store("i32", plain(0x3b)),
+  eqz: unary("i32", "i32", plain(0x45)),
   eq: i32Binary(0x46),
   ne: i32Binary(0x47),
   lt_s: i32Binary(0x48),
@@ -237,11 +41,11 @@ export const i32 = {
   le_u: i32Binary(0x4d),
   ge_s: i32Binary(0x4e),
   ge_u: i32Binary(0x4f),
-  clz: unary("i32", "i32", 0x67),
-  ctz: unary("i32", "i32", 0x68),
-  popcnt: unary("i32", "i32", 0x69),
-  add: folding(0x6a, (a, b) => a + b, 0),
-  sub: folding(0x6b, (a, b) => a - b, 0),
+  clz: unary("i32", "i32", plain(0x67)),
+  ctz: unary("i32", "i32", plain(0x68)),
+  popcnt: unary("i32", "i32", plain(0x69)),
+  add: folding(plain(0x6a), (a, b) => a + b, 0),
+  sub: folding(plain(0x6b), (a, b) => a - b, 0),
   /** A factor that is a power of two, given last, becomes a shift. */
   mul: (a: I32, b: I32): Expression<"i32"> => {
     const [left, right] = [lift("i32", a), lift("i32", b)];
@@ -256,12 +60,12 @@ export const i32 = {
   and: i32Binary(0x71),
   or: i32Binary(0x72),
   xor: i32Binary(0x73),
-  shl: folding(0x74, (a, b) => a << b, 0),
-  shr_s: folding(0x75, (a, b) => a >> b, 0),
-  shr_u: folding(0x76, (a, b) => a >>> b, 0),
+  shl: folding(plain(0x74), (a, b) => a << b, 0),
+  shr_s: folding(plain(0x75), (a, b) => a >> b, 0),
+  shr_u: folding(plain(0x76), (a, b) => a >>> b, 0),
   rotl: i32Binary(0x77),
   rotr: i32Binary(0x78),
-  reinterpret_f32: unary("f32", "i32", 0xbc),
+  reinterpret_f32: unary("f32", "i32", plain(0xbc)),
   trunc_sat_f32_s: unary("f32", "i32", misc(0)),
   trunc_sat_f32_u: unary("f32", "i32", misc(1)),
   trunc_sat_f64_s: unary("f64", "i32", misc(2)),
@@ -281,8 +85,8 @@ export const i32 = {
 
 export const f32 = {
   const: f32Constant,
-  load: load("f32", 0x2a),
-  store: store("f32", 0x38),
+  load: load("f32", plain(0x2a)),
+  store: store("f32", plain(0x38)),
   eq: f32Compare(0x5b),
   ne: f32Compare(0x5c),
   lt: f32Compare(0x5d),
@@ -303,16 +107,16 @@ export const f32 = {
   min: f32Binary(0x96),
   max: f32Binary(0x97),
   copysign: f32Binary(0x98),
-  convert_i32_s: unary("i32", "f32", 0xb2),
-  convert_i32_u: unary("i32", "f32", 0xb3),
-  demote_f64: unary("f64", "f32", 0xb6),
-  reinterpret_i32: unary("i32", "f32", 0xbe),
+  convert_i32_s: unary("i32", "f32", plain(0xb2)),
+  convert_i32_u: unary("i32", "f32", plain(0xb3)),
+  demote_f64: unary("f64", "f32", plain(0xb6)),
+  reinterpret_i32: unary("i32", "f32", plain(0xbe)),
 };
 
 export const f64 = {
   const: f64Constant,
-  load: load("f64", 0x2b),
-  store: store("f64", 0x39),
+  load: load("f64", plain(0x2b)),
+  store: store("f64", plain(0x39)),
   eq: f64Compare(0x61),
   ne: f64Compare(0x62),
   lt: f64Compare(0x63),
@@ -333,15 +137,15 @@ export const f64 = {
   min: f64Binary(0xa4),
   max: f64Binary(0xa5),
   copysign: f64Binary(0xa6),
-  convert_i32_s: unary("i32", "f64", 0xb7),
-  convert_i32_u: unary("i32", "f64", 0xb8),
-  promote_f32: unary("f32", "f64", 0xbb),
+  convert_i32_s: unary("i32", "f64", plain(0xb7)),
+  convert_i32_u: unary("i32", "f64", plain(0xb8)),
+  promote_f32: unary("f32", "f64", plain(0xbb)),
 };
 
 export const v128 = {
   const: (bytes: readonly number[]): V128 => {
     if (bytes.length !== 16) throw new RangeError(`assembler: a v128 constant has 16 bytes, got ${bytes.length}`);
-    return { type: "v128", code: [...encode(simd(0x0c)), ...bytes.map((byte) => byte & 0xff)] };
+    return { type: "v128", code: simd(0x0c).concat(bytes.map((byte) => byte & 0xff)) };
   },
   load: load("v128", simd(0x00)),
   load8_splat: load("v128", simd(0x07)),
@@ -378,7 +182,7 @@ export const i8x16 = {
   shuffle: (a: V128, b: V128, lanes: readonly number[]): V128 => {
     if (lanes.length !== 16) throw new RangeError(`assembler: shuffle picks 16 lanes, got ${lanes.length}`);
     const picks = lanes.map((lane) => laneOf(lane, 32));
-    return { type: "v128", code: [...a.code, ...b.code, ...encode(simd(0x0d)), ...picks] };
+    return { type: "v128", code: a.code.concat(b.code, simd(0x0d), picks) };
   },
   swizzle: vectors(0x0e),
   splat: unary("i32", "v128", simd(0x0f)),

@@ -2,9 +2,9 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
-  FunctionBuilder, ModuleBuilder, call, f32, f32x4, f64, f64x2, i32, i32x4, i8x16, memory, select, signed, unsigned,
-  v128,
+  FunctionBuilder, ModuleBuilder, call, f32, f32x4, f64, f64x2, i32, i32x4, i8x16, memory, select, v128,
 } from "../../../lib/wasm/assembler.ts";
+import { signed, unsigned } from "../../../lib/wasm/encoding.ts";
 import type { Expression, Local, V128, ValueType } from "../../../lib/wasm/assembler.ts";
 import { emitRun, runPlan } from "../../../lib/wasm/kernel.ts";
 import type { Kernel } from "../../../lib/wasm/kernel.ts";
