@@ -54,7 +54,8 @@ export class Workbench {
       const memory = new Uint8Array(this.memory.buffer);
       memory.fill(guardByte);
       for (const { address, bytes } of [...this.#inputs, ...this.#outputs]) memory.set(bytes, address);
-      memory.fill(i, scratch, scratch + plan.scratchBytes);
+      // NaN first, then huge numbers: whoever reads what nobody wrote is found out.
+      memory.fill(i === 0 ? 0xff : 0x7f, scratch, scratch + plan.scratchBytes);
       runPlan(this.memory, plan, 0, { ...words, scratch }, { ...options, order });
       const after = memory.slice();
       if (first === undefined) this.#onlyOutputsChanged(after, scratch, plan.scratchBytes);
