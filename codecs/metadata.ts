@@ -16,6 +16,7 @@ export const metadata: Codec<Metadata> = {
   name: "metadata",
 
   write(lines, to) {
+    if (lines.length === 0) throw new RangeError("metadata: must have a line or more, or be left out");
     to.varint(lines.length);
     let before = "";
     for (const [key, value] of lines) {

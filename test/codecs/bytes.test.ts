@@ -110,7 +110,7 @@ test("a budget checks before it allocates, and a caller can only lower it", () =
   assert.throws(() => budget.int32(26), refused("limit-memory", 7));
   assert.equal(budget.uint16(50).length, 50);
   assert.throws(() => budget.at({ position: 9 }).uint8(1), refused("limit-memory", 9));
-  assert.throws(() => budget.check("table", 65537), refused("limit-table", 7));
+  assert.throws(() => budget.check("table", 65537), refused("limit-table", 9));
   assert.throws(() => new Budget({ elements: 2 ** 27 }), RangeError);
   assert.throws(() => new Budget({ elements: -1 }), RangeError);
   assert.throws(() => new Budget({ size: 1 } as object), RangeError);

@@ -296,6 +296,7 @@ test("what the format cannot express is not written", () => {
   assert.throws(() => pack({ ...tiny, architecture: 1 }), /architecture 1 is not the network "linear"/);
   assert.throws(() => pack({ ...tiny, architecture: 999 }), RangeError);
   assert.throws(() => pack({ ...tiny, metadata: [["B", "x"]] }), RangeError);
+  assert.throws(() => pack({ ...tiny, metadata: [] }), RangeError);
   assert.throws(
     () =>
       pack({
