@@ -1,12 +1,14 @@
 import { after, test } from "node:test";
 import assert from "node:assert/strict";
+import { resolveObjectURL } from "node:buffer";
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { Worker as NodeWorker } from "node:worker_threads";
 import { DeviceError } from "../../../../lib/errors.ts";
 import { Memory } from "../../../../lib/backends/wasm/memory.ts";
 import { controlBytes, Pool } from "../../../../lib/backends/wasm/pool.ts";
-import { findThreads } from "../../../../lib/backends/wasm/threads.ts";
+import { findThreads, type Threads } from "../../../../lib/backends/wasm/threads.ts";
 import { workerSource } from "../../../../lib/backends/wasm/worker.ts";
 import { i32 } from "../../../../lib/wasm/assembler.ts";
 import { emitRun, type Kernel } from "../../../../lib/wasm/kernel.ts";
@@ -29,10 +31,19 @@ function counting(name: string, rounds: number, by = 1): Kernel {
   };
 }
 
+/** A worker whose kernels never end. */
+const stuckSource = `WebAssembly.Instance = class { exports = { run() { for (;;); } } };${workerSource}`;
+
 const pools: Pool[] = [];
 after(() => Promise.all(pools.map((pool) => pool.close())));
 
-async function poolOf(threads: number, options: { source?: string; patience?: number } = {}) {
+interface PoolOptions {
+  readonly source?: string;
+  readonly patience?: number;
+  readonly system?: Threads | null;
+}
+
+async function poolOf(threads: number, options: PoolOptions = {}) {
   const args = Math.ceil(controlBytes(threads) / 64) * 64;
   const memory = new Memory({ shared: threads > 1, reserved: args + 64 });
   const system = threads > 1 ? await findThreads(options.source ?? workerSource) : null;
@@ -57,29 +68,106 @@ function untilBroken(pool: Pool, args: number): unknown {
   return assert.fail("the pool did not break within 20 s");
 }
 
+/** Jobs of many sizes; kernels appear as the jobs go by, and the memory grows under the workers. */
+function countTiles({ pool, memory, args, list }: Awaited<ReturnType<typeof poolOf>>, jobs: number): void {
+  const expected = new Int32Array(most);
+  for (let job = 0; job < jobs; job++) {
+    const tiles = 1 + ((job * 7919) % (job % 10 === 0 ? most : 9));
+    const by = 1 + (job % 3);
+    const kernel = pool.load(counting(`counting ${by} ${job >> 9}`, 100 * (job >> 9), by));
+    if (job % 500 === 0) memory.lasting(3 << 20);
+    pool.run(kernel, args, tiles);
+    for (let tile = 0; tile < tiles; tile++) expected[tile]! += by;
+  }
+  assert.deepEqual(memory.int32.slice(list / 4, list / 4 + most), expected);
+}
+
+/** Runs jobs until all workers have come up and taken part. */
+function untilJoined({ pool, args }: Awaited<ReturnType<typeof poolOf>>): void {
+  const kernel = pool.load(counting("slow", 100_000));
+  const deadline = performance.now() + 20_000;
+  while (pool.joined < pool.threads - 1 && performance.now() < deadline) pool.run(kernel, args, 64);
+  assert.equal(pool.joined, pool.threads - 1);
+}
+
 for (const threads of [1, 2, 8]) {
   test(`every tile of every job is done once, ${threads} threads`, async () => {
-    const { pool, memory, args, list } = await poolOf(threads);
-    const expected = new Int32Array(most);
-    for (let job = 0; job < 2000; job++) {
-      const tiles = 1 + ((job * 7919) % (job % 10 === 0 ? most : 9));
-      const by = 1 + (job % 3);
-      // Kernels appear as the jobs go by, and the memory grows under the workers.
-      const kernel = pool.load(counting(`counting ${by} ${job >> 9}`, 100 * (job >> 9), by));
-      if (job % 500 === 0) memory.lasting(3 << 20);
-      pool.run(kernel, args, tiles);
-      for (let tile = 0; tile < tiles; tile++) expected[tile]! += by;
-    }
-    assert.deepEqual(memory.int32.slice(list / 4, list / 4 + most), expected);
+    const made = await poolOf(threads);
+    countTiles(made, 1000);
+    untilJoined(made);
+    made.memory.int32.fill(0, made.list / 4, made.list / 4 + most);
+    countTiles(made, 1000);
   });
 }
 
-test("workers take part", async () => {
-  const { pool, args } = await poolOf(2);
-  const kernel = pool.load(counting("slow", 100_000));
-  const deadline = performance.now() + 20_000;
-  while (pool.joined < 1 && performance.now() < deadline) pool.run(kernel, args, 64);
-  assert.equal(pool.joined, 1);
+test("where the main thread may not sleep it polls", async (t) => {
+  t.mock.method(Atomics, "wait", () => {
+    throw new TypeError("Atomics.wait cannot be called in this context");
+  });
+  const made = await poolOf(3);
+  untilJoined(made);
+  made.memory.int32.fill(0, made.list / 4, made.list / 4 + most);
+  countTiles(made, 1000);
+  const stuck = await poolOf(2, { source: stuckSource, patience: 200 });
+  assert.match((untilBroken(stuck.pool, stuck.args) as Error).message, /no sign of life/);
+});
+
+test("the workers of a browser", async (t) => {
+  // Stand-ins for what a page with cross-origin isolation has, over Node's own threads.
+  const scope = `globalThis.WorkerGlobalScope = class {};
+    globalThis.onmessage = null;
+    const { parentPort } = require("node:worker_threads");
+    globalThis.postMessage = (message) => parentPort.postMessage(message);
+    parentPort.on("message", (data) => globalThis.onmessage({ data }));`;
+  class PageWorker {
+    onmessage: ((event: { data: unknown }) => void) | null = null;
+    onerror: ((event: { message: string }) => void) | null = null;
+    readonly #worker: Promise<NodeWorker>;
+
+    constructor(address: string) {
+      this.#worker = (resolveObjectURL(address) as Blob).text().then((source) => {
+        const worker = new NodeWorker(scope + source, { eval: true, execArgv: [] });
+        worker.on("message", (data) => {
+          this.onmessage!({ data });
+          worker.unref();
+        });
+        worker.on("error", (error) => this.onerror!(error));
+        return worker;
+      });
+    }
+
+    postMessage(data: unknown): void {
+      void this.#worker.then((worker) => worker.postMessage(data));
+    }
+
+    terminate(): void {
+      void this.#worker.then((worker) => worker.terminate());
+    }
+  }
+  const navigator = { hardwareConcurrency: 3 };
+  const page = { Worker: PageWorker, crossOriginIsolated: true, navigator, process: undefined };
+  const before = Object.keys(page).map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)] as const);
+  t.after(() => {
+    for (const [name, descriptor] of before) {
+      if (descriptor === undefined) delete (globalThis as Record<string, unknown>)[name];
+      else Object.defineProperty(globalThis, name, descriptor);
+    }
+  });
+  for (const [name, value] of Object.entries(page)) {
+    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+  }
+  const system = await findThreads();
+  Object.defineProperty(globalThis, "process", before.at(-1)![1]!);
+  assert.deepEqual([system!.cores, system!.lazy], [3, false]);
+  const made = await poolOf(3, { system });
+  await made.pool.start();
+  untilJoined(made);
+
+  Object.defineProperty(globalThis, "crossOriginIsolated", { value: false });
+  Object.defineProperty(globalThis, "process", { value: undefined, configurable: true });
+  const alone = await findThreads();
+  Object.defineProperty(globalThis, "process", before.at(-1)![1]!);
+  assert.equal(alone, null);
 });
 
 test("a worker that dies while it holds a tile is an error that names it, now and later", async () => {
@@ -93,8 +181,7 @@ test("a worker that dies while it holds a tile is an error that names it, now an
 });
 
 test("a worker that gets stuck is an error that names it", async () => {
-  const source = `WebAssembly.Instance = class { exports = { run() { for (;;); } } };${workerSource}`;
-  const { pool, args } = await poolOf(3, { source, patience: 200 });
+  const { pool, args } = await poolOf(3, { source: stuckSource, patience: 200 });
   assert.match((untilBroken(pool, args) as Error).message, /worker [12] of 2 failed, doomed: no sign of life/);
 });
 
