@@ -7,6 +7,10 @@ export interface Answer {
   milliseconds?: number[];
   /** Processor time of all threads over wall time: near `threads` where nothing waited and nobody interfered. */
   cores?: number;
+  /** Processor time of all threads for the whole request, in milliseconds. */
+  processor?: number;
+  /** Cores that other programs kept busy meanwhile. */
+  others?: number;
   evidence?: number[];
   loss?: number;
   skipped?: string;

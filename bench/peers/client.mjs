@@ -3,6 +3,7 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
+import { cpus } from "node:os";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { complaint } from "./oracle.mjs";
@@ -44,6 +45,11 @@ export function missing(name) {
   return peers[name].missing();
 }
 
+/** Milliseconds that all processors together have worked since the machine started. */
+function worked() {
+  return cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0);
+}
+
 /** The line of an error message among what a process printed, or its last line. */
 function lastWords(printed) {
   const lines = printed.trim().split("\n");
@@ -52,9 +58,12 @@ function lastWords(printed) {
 
 /**
  * Starts a peer. `ask(work, { repetitions, warmup })` gives its answer as serve.mjs describes it, with `failed` set
- * where it died, hung or gave wrong numbers; `close()` ends it.
+ * where it died, hung or gave wrong numbers, and `others`, the cores that other programs kept busy meanwhile;
+ * `close()` ends it. Throws where the peer is missing.
  */
 export function open(name, threads, { patience = 120_000 } = {}) {
+  const reason = missing(name);
+  if (reason) throw new Error(`${name} cannot run here: ${reason}`);
   const [command, ...rest] = peers[name].command();
   const child = spawn(command, [...rest, "--threads", String(threads)], { stdio: ["pipe", "pipe", "pipe"] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
@@ -66,12 +75,14 @@ export function open(name, threads, { patience = 120_000 } = {}) {
 
   async function ask(work, { repetitions, warmup } = {}) {
     let hung = false;
+    const [before, start] = [worked(), performance.now()];
     const timer = setTimeout(() => (hung = child.kill("SIGKILL")), patience);
     child.stdin.write(JSON.stringify({ work, repetitions, warmup }) + "\n");
     const { value, done } = await lines.next();
     clearTimeout(timer);
     const failed = hung ? `no answer within ${patience} ms` : `the process ended: ${lastWords(printed)}`;
     const answer = done ? { peer: name, work, threads, failed } : JSON.parse(value);
+    if (!done) answer.others = Math.max(0, (worked() - before - answer.processor) / (performance.now() - start));
     if (answer.evidence) {
       answer.failed ??= complaint(work, answer.evidence);
       firstLosses.set(work, answer.evidence[0]);

@@ -2,9 +2,11 @@
 //
 //   { "work": "lenet5-step-64", "repetitions": 20, "warmup": 2 }
 //   { "peer": "jax-js", "version": "0.1.25", "work": "lenet5-step-64", "threads": 1,
-//     "milliseconds": [96.1, ...], "cores": 1.0, "evidence": [4.344, 3.050, 2.697] }
+//     "milliseconds": [96.1, ...], "cores": 1.0, "processor": 2110, "evidence": [4.344, 3.050, 2.697] }
 //
-// `evidence` comes with a work's first answer, see oracle.mjs; `loss` with every answer to a step.
+// `cores` is processor time over wall time while the clock ran, `processor` the milliseconds for the whole request;
+// both count all threads. `evidence` comes with a work's first answer, see oracle.mjs; `loss` with every answer to a
+// step.
 // Instead of `milliseconds` there may be `skipped`, the reason why this peer does not do this work.
 
 import { readFileSync } from "node:fs";
@@ -41,6 +43,7 @@ export async function serve({ peer, version, prepare }) {
     const request = JSON.parse(line);
     const work = works[request.work];
     const answer = { peer, version, work: request.work, threads: asked.threads };
+    const usage = process.cpuUsage();
     try {
       const first = !ready.has(work);
       if (first) ready.set(work, await prepare(work));
@@ -53,9 +56,16 @@ export async function serve({ peer, version, prepare }) {
     } catch (error) {
       answer.failed = String(error?.message ?? error);
     }
+    answer.processor = spent(usage);
     process.stdout.write(JSON.stringify(answer) + "\n");
   }
   process.exit(); // a library's own workers would keep the process alive
+}
+
+/** Processor time of all threads since `usage`, in milliseconds. */
+function spent(usage) {
+  const { user, system } = process.cpuUsage(usage);
+  return (user + system) / 1000;
 }
 
 /** What the oracle wants to see: the first three losses, the first and last logits, or elements of the product. */
@@ -80,7 +90,6 @@ async function measure(job, work, { repetitions = 10, warmup = 1 }) {
     if (i >= 0) milliseconds.push(performance.now() - start);
     job.free?.(result);
   }
-  const { user, system } = process.cpuUsage(usage); // of all threads of this process
-  const cores = (user + system) / 1000 / (performance.now() - begin);
+  const cores = spent(usage) / (performance.now() - begin);
   return { milliseconds, cores, ...(work.kind === "step" && { loss: result }) };
 }

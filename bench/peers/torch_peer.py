@@ -156,6 +156,7 @@ for line in sys.stdin:
     request = json.loads(line)
     name = request["work"]
     work = described["works"][name]
+    usage = time.process_time()
     answer = {"peer": "pytorch", "version": version(), "work": name, "threads": threads}
     try:
         if name not in ready:
@@ -167,4 +168,5 @@ for line in sys.stdin:
             answer["loss"] = finite(result)
     except Exception as error:  # the driver reports it and asks on
         answer["failed"] = str(error)
+    answer["processor"] = (time.process_time() - usage) * 1000
     print(json.dumps(answer), flush=True)
