@@ -71,9 +71,10 @@ export function readCheckpoint(bytes: Uint8Array): Checkpoint {
   const arrays = described.map(({ name, shape }): NamedArray => {
     const count = sizeOf(shape);
     if (4 * count > end - at) throw new DataError("checkpoint-length", `checkpoint: ${name} is cut short`, at);
-    const copy = new DataView(bytes.slice(at, at + 4 * count).buffer);
+    // Not `bytes.slice`, which of a Buffer is a view into the memory of others.
+    const numbers = new DataView(bytes.buffer, bytes.byteOffset + at, 4 * count);
     at += 4 * count;
-    const words = Uint32Array.from({ length: count }, (_, i) => copy.getUint32(4 * i, true));
+    const words = Uint32Array.from({ length: count }, (_, i) => numbers.getUint32(4 * i, true));
     return { name, shape, values: new Float32Array(words.buffer) };
   });
   if (at !== end) throw new DataError("checkpoint-length", `checkpoint: ${end - at} bytes too many`, at);

@@ -44,7 +44,8 @@ suite("checkpoint", () => {
   test("reading undoes writing, to the bit", () => {
     fc.assert(
       fc.property(checkpoint, (written) => {
-        const read = readCheckpoint(writeCheckpoint(written));
+        // A Buffer, as files are read into, lies somewhere in memory that others use too.
+        const read = readCheckpoint(Buffer.from(writeCheckpoint(written)));
         assert.deepEqual({ ...read, arrays: [] }, { ...written, arrays: [] });
         const named = ({ arrays }: Checkpoint): unknown => arrays.map(({ name, shape }) => ({ name, shape }));
         assert.deepEqual(named(read), named(written));
