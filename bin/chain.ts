@@ -2,7 +2,6 @@ import {
   applyMasks,
   code,
   type Codebook,
-  type Masks,
   masksOf,
   prune,
   type PruneRule,
@@ -12,8 +11,7 @@ import {
   tidy,
 } from "../codecs/index.ts";
 import type { Network, Runtime, Weights } from "../lib/index.ts";
-import { type Dataset, fit, type FitOptions, type FitProgress, type SharedGroup, sharedTraining } from "../models/index.ts";
-import { type PerLayer, rulesOf, sizesOf } from "./rules.ts";
+import { type Dataset, fit, type FitProgress, type SharedGroup, sharedTraining } from "../models/index.ts";
 
 /** What the lossy steps between training and packing have in common. */
 export interface ChainOptions {
@@ -27,13 +25,14 @@ export interface ChainOptions {
 }
 
 export interface RetrainOptions extends ChainOptions {
-  /** For every `<layer>.weight`, or by the name of the tensor. */
-  readonly rules: PruneRule | Readonly<Record<string, PruneRule>>;
+  /** By the name of the tensor; those without a rule keep all they have. */
+  readonly rules: Readonly<Record<string, PruneRule>>;
   /** How many times weights are taken away and the others trained again. */
   readonly rounds: number;
   /** Passes over the training images in each round; the last round has `lastEpochs`, if that is given. */
   readonly epochs: number;
   readonly lastEpochs?: number;
+  /** The highest learning rate of each round. */
   readonly rate: number;
 }
 
@@ -41,95 +40,94 @@ export interface RetrainOptions extends ChainOptions {
  * Prunes in rounds, training what is left after each. Shares go down along a cubic ramp, steep first (Zhu & Gupta 2017,
  * arXiv 1710.01878); what is gone stays gone.
  */
-export async function pruneAndRetrain(weights: Weights, options: RetrainOptions): Promise<{ weights: Weights; masks: Masks }> {
-  const { runtime, network, training, rules, rounds, epochs, lastEpochs = epochs, rate, seed } = options;
+export async function pruneAndRetrain(weights: Weights, options: RetrainOptions): Promise<Weights> {
+  const { rules, rounds, epochs, lastEpochs = epochs } = options;
   let masks = masksOf(weights.map((tensor) => ({ ...tensor, values: tensor.values.map(() => 1) })));
   for (let round = 1; round <= rounds; round++) {
     masks = prune(weights, rulesAt(rules, round / rounds), { masks });
-    const result = await fit({
-      runtime,
-      network,
-      data: { train: training },
+    const retrained = await fit({
+      ...fitOptions(options, rounds === 1 ? "prune" : `prune ${round}/${rounds}`),
       weights: applyMasks(weights, masks),
       masks,
       epochs: round === rounds ? lastEpochs : epochs,
-      schedule: { name: "cosine", rate },
-      seed: seed + round,
-      ...optional("batchSize", options.batchSize),
-      ...optional("signal", options.signal),
-      ...reporting(options, rounds === 1 ? "prune" : `prune ${round}/${rounds}`),
+      // Each round sees the images in another order.
+      seed: options.seed + round,
     });
-    weights = result.weights;
+    weights = retrained.weights;
   }
-  return { weights, masks };
+  return weights;
 }
 
 /** The rules at `way` from 0 (nothing is pruned) to 1: only shares change on the way. */
 function rulesAt(rules: RetrainOptions["rules"], way: number): RetrainOptions["rules"] {
-  const ruleOf = (rule: PruneRule): PruneRule =>
-    "share" in rule ? { share: rule.share + (1 - rule.share) * (1 - way) ** 3 } : rule;
-  if (isRule(rules)) return ruleOf(rules);
-  return Object.fromEntries(Object.entries(rules).map(([name, rule]) => [name, ruleOf(rule)]));
+  const ruleAt = (rule: PruneRule): PruneRule =>
+    "share" in rule ? { share: rule.share + (1 - rule.share) * cube(1 - way) } : rule;
+  return Object.fromEntries(Object.entries(rules).map(([name, rule]) => [name, ruleAt(rule)]));
 }
 
-function isRule(rules: RetrainOptions["rules"]): rules is PruneRule {
-  return Object.values(rules).every((value) => typeof value === "number");
+function cube(x: number): number {
+  return x * x * x;
 }
 
 export interface ShareAndTuneOptions extends ChainOptions {
-  /** Centres of each codebook, zero not counted: one number for all, or by the name of the tensor. */
-  readonly sizes: number | Readonly<Record<string, number>>;
-  readonly start: ShareOptions["start"];
+  /** Centres of each codebook, zero not counted, by the name of the tensor, and `biases` for the one of all biases. */
+  readonly sizes: Readonly<Record<string, number>>;
+  readonly start: NonNullable<ShareOptions["start"]>;
   /** Passes over the training images that move the centres; 0 leaves them where k-means put them. */
   readonly epochs: number;
+  /** The highest learning rate of the centres. */
   readonly rate: number;
 }
 
 /** One codebook per `<layer>.weight` and one for all biases, their centres trained with the assignment held. */
 export async function shareAndTune(weights: Weights, options: ShareAndTuneOptions): Promise<Section[]> {
-  const { runtime, network, training, sizes, start, epochs, rate, seed } = options;
+  const { sizes, start, epochs, seed } = options;
   const groups = groupsOf(weights).map(({ name, tensors }) => {
     const values = joined(tensors);
-    const wanted = typeof sizes === "number" ? sizes : (sizes[name] ?? 16);
     const distinct = new Set(values.filter((value) => value !== 0)).size;
-    return { name, tensors, book: share(values, { size: Math.min(wanted, distinct), start, seed }) };
+    const size = Math.max(1, Math.min(sizes[name]!, distinct));
+    return { name, tensors, book: share(values, { size, start, seed }) };
   });
   if (epochs === 0) return groups.map(sectionOf);
-  const shared = sharedTraining(groups.map(sharedGroup), weights.map(({ name }) => name));
-  const result = await fit({
-    runtime,
-    network,
-    data: { train: training },
-    weights: shared.weights,
-    masks: shared.masks,
-    parametrisation: shared.parametrisation,
+  const names = weights.map(({ name }) => name);
+  const { trained } = await fit({
+    ...fitOptions(options, "tune centres"),
+    ...sharedTraining(groups.map(sharedGroup), names),
     epochs,
-    schedule: { name: "cosine", rate },
     seed,
-    ...optional("batchSize", options.batchSize),
-    ...optional("signal", options.signal),
-    ...reporting(options, "tune centres"),
   });
-  return groups.map((group, i) => sectionOf({ ...group, book: { ...group.book, entries: result.trained[i]!.values } }));
+  return groups.map((group, i) => sectionOf({ ...group, book: { ...group.book, entries: trained[i]!.values } }));
 }
 
 export interface CompressOptions extends ChainOptions {
-  /** Of each layer's weights, how many to keep. */
-  readonly share: PerLayer;
-  /** Each layer's weights share 2^bits values. */
-  readonly bits: PerLayer;
+  readonly rules: RetrainOptions["rules"];
+  readonly sizes: ShareAndTuneOptions["sizes"];
+  /** Rounds of pruning, and passes over the training images in each; twice as many in the last one. */
   readonly rounds: number;
   readonly epochs: number;
+  /** Passes that move the centres. */
+  readonly tuning: number;
   readonly rate: number;
 }
 
 /** From trained weights to the sections of a small file: prune and retrain, share values, tune those. */
 export async function compressChain(weights: Weights, options: CompressOptions): Promise<Section[]> {
-  const { network, share: shares, bits, epochs } = options;
-  const rules = rulesOf("share", shares, network);
-  const pruned = await pruneAndRetrain(weights, { ...options, rules, lastEpochs: 2 * epochs });
-  const sizes = sizesOf(bits, network);
-  return shareAndTune(pruned.weights, { ...options, sizes, start: "linear", rate: 0.3 * options.rate });
+  const { epochs, tuning, rate } = options;
+  const pruned = await pruneAndRetrain(weights, { ...options, lastEpochs: 2 * epochs });
+  return shareAndTune(pruned, { ...options, start: "linear", epochs: tuning, rate: 0.3 * rate });
+}
+
+function fitOptions(options: ChainOptions & { readonly rate: number }, label: string) {
+  const { runtime, network, training, batchSize, signal, onProgress, rate } = options;
+  return {
+    runtime,
+    network,
+    data: { train: training },
+    batchSize,
+    signal,
+    schedule: { name: "cosine", rate } as const,
+    onProgress: (progress: FitProgress) => onProgress?.(label, progress),
+  };
 }
 
 interface Group {
@@ -139,9 +137,10 @@ interface Group {
 }
 
 function groupsOf(weights: Weights): Omit<Group, "book">[] {
-  const biases = weights.filter(({ name }) => !name.endsWith(".weight"));
+  const isMatrix = ({ name }: Weights[number]): boolean => name.endsWith(".weight");
+  const biases = weights.filter((tensor) => !isMatrix(tensor));
   return [
-    ...weights.filter(({ name }) => name.endsWith(".weight")).map((tensor) => ({ name: tensor.name, tensors: [tensor] })),
+    ...weights.filter(isMatrix).map((tensor) => ({ name: tensor.name, tensors: [tensor] })),
     ...(biases.length > 0 ? [{ name: "biases", tensors: biases }] : []),
   ];
 }
@@ -171,12 +170,4 @@ function sharedGroup({ name, tensors, book }: Group): SharedGroup {
 function sectionOf({ tensors, book }: Group): Section {
   // Trained entries may have met or changed places.
   return { tensors: tensors.map(({ name }) => name), coded: code(tidy(book)) };
-}
-
-function reporting({ onProgress }: ChainOptions, label: string): Partial<Pick<FitOptions, "onProgress">> {
-  return onProgress === undefined ? {} : { onProgress: (progress: FitProgress) => onProgress(label, progress) };
-}
-
-function optional<Key extends string, Value>(key: Key, value: Value | undefined): { [K in Key]?: Value } {
-  return (value === undefined ? {} : { [key]: value }) as { [K in Key]?: Value };
 }

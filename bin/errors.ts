@@ -23,9 +23,14 @@ export function exitCode(error: unknown): ExitCode {
 
 const reasons: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
+  EDQUOT: "no space left in what this user may take of the disk",
   EEXIST: "is there already",
+  EFBIG: "larger than a file may be here",
+  EIO: "the disk failed",
   EISDIR: "is a folder, a file was expected",
+  ELOOP: "links that lead round in a circle",
   EMFILE: "too many open files",
+  ENAMETOOLONG: "the name is too long",
   ENOENT: "no such file or folder",
   ENOSPC: "no space left on the disk",
   ENOTDIR: "a part of the path is not a folder",

@@ -1,9 +1,10 @@
 import type { FitProgress } from "../models/index.ts";
 import { duration, type Progress } from "./progress.ts";
-import { percent } from "./table.ts";
+import { grouped, percent } from "./table.ts";
 
 /** How a training stands, for a bar. */
-export function fitFigures({ epoch, epochs, step, steps, loss, accuracy, imagesPerSecond, secondsLeft }: FitProgress): Progress {
+export function fitFigures(progress: FitProgress): Progress {
+  const { epoch, epochs, step, steps, loss, accuracy, imagesPerSecond, secondsLeft } = progress;
   return {
     done: step,
     total: steps,
@@ -11,8 +12,8 @@ export function fitFigures({ epoch, epochs, step, steps, loss, accuracy, imagesP
       `epoch ${epoch}/${epochs}`,
       `loss ${loss.toFixed(4)}`,
       percent(accuracy),
-      `${Math.round(imagesPerSecond)} images/s`,
       `${duration(secondsLeft)} left`,
+      `${grouped(imagesPerSecond)} images/s`,
     ],
   };
 }

@@ -1,21 +1,38 @@
 import { Interrupted } from "./errors.ts";
 
+/** Ctrl-C, a polite end, and a terminal that was closed. */
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** npm and npx pass on what a terminal has sent to every process already: one Ctrl-C arrives twice. */
+const echo = 1000;
+
 /**
- * Runs a task that Ctrl-C (or SIGTERM) ends in good order: the signal aborts with an `Interrupted` that says `message`.
- * A second Ctrl-C ends the program at once.
+ * Runs a task that Ctrl-C ends in good order: the task's signal aborts, and once the task has stopped for that reason,
+ * having saved what it must, this throws an `Interrupted` with what `message` then says. A second Ctrl-C ends the
+ * program at once.
  */
-export async function interruptible<Result>(message: string, task: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
+export async function interruptible<Result>(
+  message: () => string,
+  task: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
   const controller = new AbortController();
+  const { signal } = controller;
+  let first = 0;
   const stop = (): void => {
-    if (controller.signal.aborted) process.exit(130);
-    controller.abort(new Interrupted(message));
+    if (!signal.aborted) {
+      first = performance.now();
+      controller.abort();
+    } else if (performance.now() - first > echo) {
+      process.exit(130);
+    }
   };
-  process.on("SIGINT", stop);
-  process.on("SIGTERM", stop);
+  for (const name of signals) process.on(name, stop);
   try {
-    return await task(controller.signal);
+    return await task(signal);
+  } catch (error) {
+    if (signal.aborted && error === signal.reason) throw new Interrupted(message());
+    throw error;
   } finally {
-    process.off("SIGINT", stop);
-    process.off("SIGTERM", stop);
+    for (const name of signals) process.off(name, stop);
   }
 }

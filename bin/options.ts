@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { devices, precisions } from "./device.ts";
 
 /** A parser of whole numbers from `min` to `max`, for an option's value. */
 export function whole(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -24,11 +25,18 @@ export function real(range: string, holds: (value: number) => boolean): (text: s
 }
 
 export const positive = real("above 0", (value) => value > 0);
+/** A part of a whole that is not empty. */
 export const share = real("above 0 and at most 1", (value) => value > 0 && value <= 1);
+/** What is kept of something from step to step. */
+export const decay = real("from 0 to below 1", (value) => value >= 0 && value < 1);
 
 /** What every command that reports takes. */
 export interface CommonOptions {
   readonly json?: true;
+}
+
+export interface SeedOptions {
+  readonly seed: number;
 }
 
 export interface DeviceOptions {
@@ -41,27 +49,39 @@ export interface DataOptions {
   readonly data?: string;
 }
 
+export interface OutputOptions {
+  readonly output: string;
+  readonly metadata: boolean;
+}
+
 export function withJson(command: Command): Command {
   return command.option("--json", "print one JSON object per line, the last one the result");
 }
 
 export function withSeed(command: Command): Command {
+  // A seed is the key of the generator, which has 53 bits.
   return command.option("--seed <number>", "what all random choices follow from", whole(0), 1);
 }
 
-export function withData(command: Command): Command {
-  return command.option("--data <name>", "mnist, glyphs, or a folder with the four IDX files");
+/** `otherwise` says in words which data are taken when the option is not there. */
+export function withData(command: Command, otherwise: string): Command {
+  return command.option(
+    "--data <name>",
+    `mnist, glyphs, or a folder with the four IDX files (default: ${otherwise})`,
+  );
 }
 
 export function withDevice(command: Command): Command {
   return command
-    .addOption(new Option("--device <name>", "what computes; see `kilonet devices`").default("wasm"))
+    .addOption(new Option("--device <name>", "what computes; see `kilonet devices`").choices(devices).default("wasm"))
     .option("--threads <count>", "how many threads work (default: one per core)", whole(1, 64))
-    .addOption(new Option("--precision <name>", "see `kilonet devices` (default: that of the device)"));
+    .addOption(new Option("--precision <name>", "of what it computes; float32 if none is named").choices(precisions));
 }
 
-export function withOutput(command: Command, what: string): Command {
-  return command.requiredOption("-o, --output <file>", what);
+export function withOutput(command: Command): Command {
+  return command
+    .requiredOption("-o, --output <file>", "the .knet file to write")
+    .option("--no-metadata", "leave out of it where the network came from");
 }
 
 /** Help ends with an example that can be pasted. */

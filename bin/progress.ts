@@ -2,7 +2,7 @@
 export interface Progress {
   readonly done: number;
   readonly total: number;
-  /** Figures worth seeing, in order, already as text: `loss 0.1234`. */
+  /** Figures worth seeing, already as text (`loss 0.1234`), in the order of their worth: a narrow terminal has few. */
   readonly figures: readonly string[];
 }
 
@@ -12,43 +12,62 @@ export interface ProgressDisplay {
   end(): void;
 }
 
-const barWidth = 24;
-
-/** A bar on a terminal, and elsewhere a line every few seconds and at the end of each task. Writes to standard error. */
+/**
+ * A bar on a terminal, and elsewhere a line every few seconds and at the end of each task. Writes to standard error.
+ * A task's first figures say little (the first steps compile what the others run), so they are waited for.
+ */
 export function progressDisplay(
-  stream: NodeJS.WriteStream = process.stderr,
+  stream: Pick<NodeJS.WriteStream, "isTTY" | "columns" | "write"> = process.stderr,
   { every = 5000, now = () => performance.now() } = {},
 ): ProgressDisplay {
-  let shown = -Infinity;
+  const wait = stream.isTTY ? { first: 1000, next: 100 } : { first: every, next: every };
+  let task: string | undefined;
+  let due = 0;
   let open = false;
   return {
-    show(label, { done, total, figures }) {
+    show(label, progress) {
       const time = now();
-      const wait = stream.isTTY ? 100 : every;
-      if (time - shown < wait && done < total) return;
-      shown = time;
-      const share = total > 0 ? Math.min(done / total, 1) : 1;
-      const percent = `${Math.floor(100 * share)} %`.padStart(5);
-      if (!stream.isTTY) {
-        stream.write(`${label} ${percent}  ${figures.join("  ")}\n`);
-        return;
+      if (label !== task) {
+        task = label;
+        due = time + wait.first;
       }
-      const full = Math.round(share * barWidth);
-      const line = `${label} [${"#".repeat(full)}${"-".repeat(barWidth - full)}] ${percent}  ${figures.join("  ")}`;
-      stream.write(`\r\x1b[2K${line.slice(0, (stream.columns ?? 80) - 1)}`);
-      open = true;
+      if (time < due && progress.done < progress.total) return;
+      due = time + wait.next;
+      if (stream.isTTY) {
+        // The old line is written over and its rest cleared, in this order: a line that is cleared first flickers.
+        stream.write(`\r${barLine(label, progress, (stream.columns ?? 80) - 1)}\x1b[K`);
+        open = true;
+      } else {
+        const percent = `${Math.floor(100 * shareOf(progress))} %`.padStart(5);
+        stream.write(`${label} ${percent}  ${progress.figures.join("  ")}\n`);
+      }
     },
     end() {
       if (open) stream.write("\n");
       open = false;
-      shown = -Infinity;
+      task = undefined;
     },
   };
 }
 
-/** `3 min 20 s`, `45 s`, `0.8 s`. */
+function shareOf({ done, total }: Progress): number {
+  return total > 0 ? Math.min(done / total, 1) : 1;
+}
+
+function barLine(label: string, progress: Progress, columns: number): string {
+  const width = columns < 99 ? 8 : 24;
+  const full = Math.round(shareOf(progress) * width);
+  let line = `${label} [${"#".repeat(full)}${"-".repeat(width - full)}]`.slice(0, columns);
+  for (const figure of progress.figures) {
+    if (line.length + 2 + figure.length > columns) break;
+    line += `  ${figure}`;
+  }
+  return line;
+}
+
+/** `1 h 5 min`, `3 min 20 s`, `45 s`, `0.8 s`. */
 export function duration(seconds: number): string {
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;

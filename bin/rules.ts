@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from "commander";
 import type { PruneRule } from "../codecs/index.ts";
 import type { Network } from "../lib/index.ts";
+import { UsageError } from "./errors.ts";
 
 /** A number for all layers, or numbers by layer: `0.1`, or `fc1=0.08,fc2=0.09`. */
 export type PerLayer = number | Readonly<Record<string, number>>;
@@ -9,42 +10,50 @@ export type PerLayer = number | Readonly<Record<string, number>>;
 export function perLayer(parse: (text: string) => number): (text: string) => PerLayer {
   return (text) => {
     if (!text.includes("=")) return parse(text);
-    const pairs = text.split(",").map((pair) => {
+    const numbers = new Map<string, number>();
+    for (const pair of text.split(",")) {
       const [layer, value, ...rest] = pair.split("=");
-      if (layer === undefined || layer === "" || value === undefined || rest.length > 0) {
-        throw new InvalidArgumentError(`Write a number, or layer=number with commas between.`);
+      if (layer === undefined || layer === "" || value === undefined || rest.length > 0 || numbers.has(layer)) {
+        throw new InvalidArgumentError("Write a number, or layer=number once for each layer, with commas between.");
       }
-      return [layer, parse(value)] as const;
-    });
-    return Object.fromEntries(pairs);
+      numbers.set(layer, parse(value));
+    }
+    return Object.fromEntries(numbers);
   };
 }
 
-/** The tensors that the layers mean: `fc1` is `fc1.weight`. Throws RangeError for a layer that the network has not. */
-export function byTensor(numbers: PerLayer, network: Network): number | Record<string, number> {
-  if (typeof numbers === "number") return numbers;
+/**
+ * The numbers by tensor: `fc1` means `fc1.weight`. A layer that is not named has its number from `rest`, or none.
+ * Throws UsageError for a layer that the network does not have.
+ */
+function byTensor(numbers: PerLayer, network: Network, rest: PerLayer = {}): Map<string, number> {
   const layers = network.layers.flatMap((layer) => ("name" in layer ? [layer.name] : []));
-  return Object.fromEntries(
-    Object.entries(numbers).map(([layer, value]) => {
-      if (!layers.includes(layer)) {
-        throw new RangeError(`${network.name} has no layer "${layer}" with weights; it has ${layers.join(", ")}`);
-      }
-      return [`${layer}.weight`, value];
+  const stray = Object.keys(numbers).find((layer) => !layers.includes(layer));
+  if (stray !== undefined) {
+    throw new UsageError(`${network.name} has no layer "${stray}" with weights; it has ${layers.join(", ")}`);
+  }
+  const of = (from: PerLayer, layer: string): number | undefined => (typeof from === "number" ? from : from[layer]);
+  return new Map(
+    layers.flatMap((layer) => {
+      const number = of(numbers, layer) ?? of(rest, layer);
+      return number === undefined ? [] : [[`${layer}.weight`, number] as const];
     }),
   );
 }
 
-/** The same as rules of pruning, of one kind. */
-export function rulesOf(kind: "share" | "deviations", numbers: PerLayer, network: Network): PruneRule | Record<string, PruneRule> {
+/** Rules of pruning, all of one kind. Layers without a number keep all they have. */
+export function rulesOf(
+  kind: "share" | "deviations",
+  numbers: PerLayer,
+  network: Network,
+  rest?: PerLayer,
+): Readonly<Record<string, PruneRule>> {
   const ruleOf = (value: number): PruneRule => (kind === "share" ? { share: value } : { deviations: value });
-  const tensors = byTensor(numbers, network);
-  if (typeof tensors === "number") return ruleOf(tensors);
-  return Object.fromEntries(Object.entries(tensors).map(([name, value]) => [name, ruleOf(value)]));
+  return Object.fromEntries([...byTensor(numbers, network, rest)].map(([name, value]) => [name, ruleOf(value)]));
 }
 
-/** 2^bits for each. */
-export function sizesOf(bits: PerLayer, network: Network): number | Record<string, number> {
-  const counts = byTensor(bits, network);
-  if (typeof counts === "number") return 2 ** counts;
-  return Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, 2 ** count]));
+/** How many values the tensors of each group share: 2^bits, and of all biases together as many as of any layer. */
+export function sizesOf(bits: PerLayer, network: Network, rest: PerLayer): Readonly<Record<string, number>> {
+  const sizes = [...byTensor(bits, network, rest)].map(([name, count]) => [name, 2 ** count] as const);
+  return { ...Object.fromEntries(sizes), biases: Math.max(...sizes.map(([, size]) => size)) };
 }

@@ -1,4 +1,5 @@
 import { gzipSync } from "node:zlib";
+import type { Coded, Section } from "../codecs/index.ts";
 import type { Weights } from "../lib/index.ts";
 
 /** Numbers of a network, and how many of them are not zero. */
@@ -12,8 +13,23 @@ export function countNumbers(weights: Weights): { parameters: number; nonzero: n
   return { parameters, nonzero };
 }
 
+/** What a file's size is worth: its bytes against 4 for each number of the network. */
+export function sizeFigures(bytes: number, weights: Weights) {
+  const { parameters, nonzero } = countNumbers(weights);
+  return { bytes, ratio: (4 * parameters) / bytes, parameters, nonzero };
+}
+
 /** Bytes that gzip (level 9) makes of the weights as little-endian float32, one array after the other. */
 export function gzippedBytes(weights: Weights): number {
-  const bytes = Buffer.concat(weights.map(({ values }) => Buffer.from(values.buffer, values.byteOffset, values.byteLength)));
-  return gzipSync(bytes, { level: 9 }).length;
+  const arrays = weights.map(({ values }) => Buffer.from(values.buffer, values.byteOffset, values.byteLength));
+  return gzipSync(Buffer.concat(arrays), { level: 9 }).length;
+}
+
+/** How the sections of a file are coded, each way named once: `sparse codebook (huffman) + codebook (fixed)`. */
+export function codecsOf(sections: readonly Section[]): string {
+  return [...new Set(sections.map(({ coded }) => codecOf(coded)))].join(" + ");
+}
+
+function codecOf(coded: Coded): string {
+  return "indices" in coded ? `${coded.method} (${coded.indices.coder})` : coded.method;
 }

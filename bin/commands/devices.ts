@@ -1,15 +1,9 @@
 import type { Command } from "commander";
 import { createRuntime, DeviceError, type RuntimeOptions } from "../../lib/index.ts";
+import { choices } from "../device.ts";
 import { type CommonOptions, withExample, withJson } from "../options.ts";
 import { reportTo } from "../report.ts";
 import { table } from "../table.ts";
-
-const tried: readonly RuntimeOptions[] = [
-  { device: "wasm" },
-  { device: "wasm", precision: "fast" },
-  { device: "reference" },
-  { device: "reference", precision: "float64" },
-];
 
 /** `kilonet devices`: what can compute here, found out by starting it. */
 export function register(program: Command): void {
@@ -17,11 +11,11 @@ export function register(program: Command): void {
   withExample(withJson(command), "kilonet devices").action(async (options: CommonOptions) => {
     const report = reportTo(options);
     const rows = [];
-    for (const choice of tried) rows.push(await probe(choice));
+    for (const choice of choices) rows.push(await probe(choice));
     const text = table(
-      ["option", "what runs"],
+      ["options", "what runs"],
       rows.map(({ device, precision, description, error }) => [
-        `--device ${device}${precision === null ? "" : ` --precision ${precision}`}`,
+        `--device ${device} --precision ${precision}`,
         description ?? `not here: ${error}`,
       ]),
     );
@@ -30,7 +24,7 @@ export function register(program: Command): void {
 }
 
 async function probe(choice: RuntimeOptions) {
-  const { device, precision = null } = choice;
+  const { device, precision } = choice;
   try {
     const runtime = await createRuntime(choice);
     const { description } = runtime;

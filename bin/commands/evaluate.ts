@@ -1,11 +1,24 @@
 import type { Command } from "commander";
 import { evaluate } from "../../models/index.ts";
-import { openDevice } from "../device.ts";
-import { loadNetwork, metadataOf, openData } from "../node/index.ts";
-import { type CommonOptions, type DataOptions, type DeviceOptions, withData, withDevice, withExample, withJson } from "../options.ts";
+import { withRuntime } from "../device.ts";
+import { interruptible } from "../interrupt.ts";
+import { about } from "../node/about.ts";
+import { loadNetwork } from "../node/index.ts";
+import {
+  type CommonOptions,
+  type DataOptions,
+  type DeviceOptions,
+  withData,
+  withDevice,
+  withExample,
+  withJson,
+} from "../options.ts";
 import { reportTo } from "../report.ts";
-import { countNumbers } from "../sizes.ts";
-import { grouped, percent, table } from "../table.ts";
+import { codecsOf, sizeFigures } from "../sizes.ts";
+import { sourceFor } from "../sources.ts";
+import { grouped, list, percent, times } from "../table.ts";
+
+type EvaluateOptions = CommonOptions & DataOptions & DeviceOptions;
 
 /** `kilonet evaluate file.knet`: decodes a file and measures it on a test set. */
 export function register(program: Command): void {
@@ -13,38 +26,40 @@ export function register(program: Command): void {
     .command("evaluate")
     .argument("<file>", "a .knet file")
     .description("decode a file and measure it on the test images");
-  withData(command);
-  withExample(withJson(withDevice(command)), "kilonet evaluate digits.knet --data mnist");
-  command.action(async (path: string, options: CommonOptions & DataOptions & DeviceOptions) => {
-    const report = reportTo(options);
-    const { file, weights, bytes } = await loadNetwork(path);
-    // A file that says what it was trained on is measured on that, unless asked otherwise.
-    const source = await openData(options.data ?? metadataOf(file, "data") ?? "glyphs");
-    const runtime = await openDevice(options);
-    report.event({ event: "device", device: runtime.device, description: runtime.description });
-    const { accuracy, errors, count, notFinite } = await evaluate({
-      runtime,
-      network: file.network,
-      weights,
-      data: await source.test(),
-    });
-    await runtime.close();
-    const { parameters, nonzero } = countNumbers(weights);
-    const ratio = (4 * parameters) / bytes.length;
-    const codec = [...new Set(file.sections.map(({ coded }) => coded.method))].join(" + ");
-    const result = { accuracy, errors, count, bytes: bytes.length, ratio, parameters, nonzero, codec };
-    const text = table(["", ""], [
-      ["network", file.network.name],
-      ["test images", `${grouped(count)} of ${source.name}`],
+  withDevice(withData(command, "what the file was trained on, else glyphs"));
+  withExample(withJson(command), "kilonet evaluate digits.knet --data mnist");
+  command.action((path: string, options: EvaluateOptions) =>
+    interruptible(
+      () => "interrupted",
+      (signal) => measure(path, options, signal),
+    ),
+  );
+}
+
+async function measure(path: string, options: EvaluateOptions, signal: AbortSignal): Promise<void> {
+  const report = reportTo(options);
+  const input = await loadNetwork(path);
+  const { file, weights, bytes } = input;
+  const { network } = file;
+  const source = await sourceFor(input, options);
+  const test = await source.test();
+  const { backend, accuracy, errors, count, notFinite } = await withRuntime(options, async (runtime) => ({
+    backend: runtime.description,
+    ...(await about(path, () => evaluate({ runtime, network, weights, data: test, signal }))),
+  }));
+  const size = sizeFigures(bytes.length, weights);
+  const codec = codecsOf(file.sections);
+  report.result(
+    { accuracy, errors, count, ...size, codec, notFinite, data: source.name, backend },
+    list([
+      ["network", network.name],
+      ["test images", `${grouped(count)} of ${source.name} (${source.origin})`],
       ["accuracy", `${percent(accuracy)} (${grouped(errors)} errors)`],
-      ...(notFinite > 0 ? [["without a finite answer", grouped(notFinite)]] : []),
-      ["file", `${grouped(bytes.length)} bytes`],
-      ["ratio to float32", `${ratio.toFixed(1)}x`],
-      ["parameters", grouped(parameters)],
-      ["not zero", grouped(nonzero)],
+      ...(notFinite > 0 ? [["without a finite answer", grouped(notFinite)] as const] : []),
+      ["file", `${grouped(size.bytes)} bytes, ${times(size.ratio)} smaller than float32`],
+      ["parameters", `${grouped(size.parameters)}, of which ${grouped(size.nonzero)} are not zero`],
       ["coded as", codec],
-      ["device", runtime.description],
-    ]).split("\n").slice(2).join("\n");
-    report.result({ ...result, data: source.name, device: runtime.description }, text);
-  });
+      ["device", backend],
+    ]),
+  );
 }

@@ -1,9 +1,9 @@
-import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { inspect } from "../../codecs/index.ts";
+import { about, readBytes } from "../node/about.ts";
 import { type CommonOptions, withExample, withJson } from "../options.ts";
 import { reportTo } from "../report.ts";
-import { grouped, table } from "../table.ts";
+import { grouped, list, table } from "../table.ts";
 
 /** `kilonet inspect file.knet`: what every byte of a file is for. */
 export function register(program: Command): void {
@@ -15,7 +15,8 @@ export function register(program: Command): void {
   withExample(withJson(command), "kilonet inspect digits.knet", "kilonet inspect digits.knet --bytes");
   command.action(async (path: string, options: CommonOptions & { bytes?: true }) => {
     const report = reportTo(options);
-    const { file, bytes, ranges, parts, tensors } = inspect(await readFile(path));
+    const content = await readBytes(path);
+    const { file, bytes, ranges, parts, tensors } = await about(path, () => inspect(content));
     const { network, architecture, framed, metadata = [] } = file;
     const lines = [
       `${grouped(bytes)} bytes: network "${printable(network.name)}" ` +
@@ -23,31 +24,35 @@ export function register(program: Command): void {
         (framed ? ", each section with its own checksum" : ", one checksum for all"),
       "",
       table(
-        ["part", "bytes", "of which"],
-        parts.map(({ name, bytes: size, fields }) => [
-          name,
-          grouped(size),
-          fields.map((field) => `${field.name} ${grouped(field.bytes)}`).join(", "),
+        ["part", "bytes"],
+        parts.flatMap(({ name, bytes: size, fields }) => [
+          [name, grouped(size)],
+          ...fields.map((field) => [`  ${field.name}`, grouped(field.bytes)]),
         ]),
       ),
       "",
       table(
         ["tensor", "shape", "numbers", "not zero", "section", "method", "bits per number"],
         tensors.map(({ name, shape, count, nonzero, section, method, bitsPerNumber }) => [
-          printable(name), shape.join(" x "), grouped(count), grouped(nonzero), String(section), method, bitsPerNumber.toFixed(3),
+          printable(name),
+          shape.join(" x "),
+          grouped(count),
+          grouped(nonzero),
+          String(section),
+          method,
+          bitsPerNumber.toFixed(3),
         ]),
       ),
     ];
     if (metadata.length > 0) {
-      lines.push("", table(["metadata", "value"], metadata.map(([key, value]) => [key, printable(value)])));
+      lines.push("", "metadata", list(metadata.map(([key, value]) => [`  ${key}`, printable(value)])));
     }
     if (options.bytes === true) {
-      lines.push("", table(
-        ["what", "first", "last", "value"],
-        ranges.map(({ start, end, path: names, note }) => [
-          names.map(printable).join(" / "), String(start), String(end - 1), printable(note ?? ""),
-        ]),
-      ));
+      const rows = ranges.map(({ start, end, path: names, note }) => {
+        const what = names.map(printable).join(" / ");
+        return [what, String(start), String(end - 1), printable(note ?? "")];
+      });
+      lines.push("", table(["what", "first", "last", "value"], rows));
     }
     const result = { bytes, network: network.name, architecture, framed, metadata, parts, tensors, ranges };
     report.result(result, lines.join("\n"));

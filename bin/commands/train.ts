@@ -1,31 +1,64 @@
-import { readFile, rm } from "node:fs/promises";
-import { Option, type Command } from "commander";
+import { rm, stat } from "node:fs/promises";
+import { type Command, Option } from "commander";
 import { sectionsOf } from "../../codecs/index.ts";
-import { digest, evaluate, fit, network as networkCalled, type OptimizerChoice } from "../../models/index.ts";
-import { openDevice } from "../device.ts";
-import { interruptible } from "../interrupt.ts";
-import { metadataFrom, openData, saveNetwork, writeFileSafely } from "../node/index.ts";
+import type { Network, Runtime } from "../../lib/index.ts";
 import {
-  type CommonOptions, type DataOptions, type DeviceOptions, positive, share, whole, withData, withDevice, withExample, withJson,
-  withOutput, withSeed,
-} from "../options.ts";
-import { checkWritable } from "../output.ts";
-import { duration, progressDisplay } from "../progress.ts";
+  digest,
+  type EpochRecord,
+  evaluate,
+  fit,
+  type FitOptions,
+  type FitResult,
+  network as networkCalled,
+  networks,
+  type OptimizerChoice,
+  readCheckpoint,
+} from "../../models/index.ts";
+import { withRuntime } from "../device.ts";
+import { UsageError } from "../errors.ts";
 import { fitFigures } from "../figures.ts";
-import { reportTo } from "../report.ts";
+import { interruptible } from "../interrupt.ts";
+import { metricsFile } from "../metrics.ts";
+import { about, readBytes } from "../node/about.ts";
+import {
+  checkWritable,
+  type DataSource,
+  metadataFrom,
+  openData,
+  saveNetwork,
+  writeFileSafely,
+} from "../node/index.ts";
+import {
+  type CommonOptions,
+  type DataOptions,
+  decay,
+  type DeviceOptions,
+  type OutputOptions,
+  positive,
+  type SeedOptions,
+  whole,
+  withData,
+  withDevice,
+  withExample,
+  withJson,
+  withOutput,
+  withSeed,
+} from "../options.ts";
+import { duration, progressDisplay } from "../progress.ts";
+import { type Report, reportTo } from "../report.ts";
 import { percent } from "../table.ts";
 
-interface TrainOptions extends CommonOptions, DataOptions, DeviceOptions {
+interface TrainOptions extends CommonOptions, DataOptions, DeviceOptions, OutputOptions, SeedOptions {
   readonly model: string;
-  readonly output: string;
   readonly epochs: number;
   readonly batch: number;
   readonly rate: number;
   readonly optimizer: OptimizerChoice["name"];
   readonly schedule: "cosine" | "oneCycle" | "constant";
   readonly weightDecay?: number;
+  readonly momentum?: number;
+  readonly nesterov?: true;
   readonly average?: number;
-  readonly seed: number;
   readonly checkpoint?: string;
   readonly checkpointEvery?: number;
   readonly resume?: string | true;
@@ -35,102 +68,171 @@ interface TrainOptions extends CommonOptions, DataOptions, DeviceOptions {
 
 /** `kilonet train`: trains a known network and writes it with raw float32 weights. */
 export function register(program: Command): void {
+  const optimizer = new Option("--optimizer <name>", "how weights are updated").choices(["adam", "adamW", "sgd"]);
+  const schedule = new Option("--schedule <name>", "how the rate changes").choices(["cosine", "oneCycle", "constant"]);
+  const model = new Option("--model <name>", "which network").choices(networks.map(({ name }) => name));
   const command = program
     .command("train")
     .description("train a network and write it as a .knet file with float32 weights")
-    .option("--model <name>", "lenet5, lenet300, softmax or linear", "lenet300")
-    .option("--epochs <count>", "passes over the training images", whole(1, 100000), 10)
+    .addOption(model.default("lenet300"))
+    .option("--epochs <count>", "passes over the training images", whole(1, 1e5), 10)
     .option("--batch <count>", "images per step", whole(1, 65536), 64)
     .option("--rate <number>", "the highest learning rate", positive, 0.001)
-    .addOption(new Option("--optimizer <name>", "how weights are updated").choices(["adam", "adamW", "sgd"]).default("adam"))
-    .addOption(
-      new Option("--schedule <name>", "how the rate changes").choices(["cosine", "oneCycle", "constant"]).default("cosine"),
-    )
+    .addOption(schedule.default("cosine"))
+    .addOption(optimizer.default("adam"))
     .option("--weight-decay <number>", "pull towards zero", positive)
-    .option("--average <decay>", "keep moving averages of the weights and write those (0.999)", share)
+    .option("--momentum <number>", "of sgd", decay)
+    .option("--nesterov", "sgd with momentum in Nesterov's form")
+    .option("--average <decay>", "keep moving averages of the weights, with this decay, and write those", decay)
     .option("--checkpoint <file>", "where training saves itself (default: the output with .ckpt, removed at the end)")
     .option("--checkpoint-every <steps>", "steps between checkpoints (default: an epoch)", whole(1))
-    .option("--resume [file]", "go on from a checkpoint")
-    .option("--metrics <file>", "write a JSON line per epoch")
+    .option("--resume [file]", "go on from a checkpoint (default: the one above)")
+    .option("--metrics <file>", "write a line of JSON per epoch")
     .option("--no-test", "leave the test images unread, as when recipes are compared");
-  withOutput(withSeed(withData(command)), "the .knet file to write");
+  withOutput(withSeed(withData(command, "glyphs")));
   withExample(withJson(withDevice(command)), "kilonet train --model lenet5 --data mnist --epochs 10 -o lenet5.knet");
-  command.action((options: TrainOptions) => train(options));
+  command.action(train);
+}
+
+/** A training that can begin: everything but the images is at hand. */
+interface Training {
+  readonly options: TrainOptions;
+  readonly report: Report;
+  readonly network: Network;
+  readonly source: DataSource;
+  readonly runtime: Runtime;
+  readonly checkpoint: Checkpoint;
+}
+
+/** Where a training saves itself, and what of it is there. */
+interface Checkpoint {
+  readonly path: string;
+  readonly resume: Uint8Array | undefined;
+  /** Epochs that the checkpoint to go on from has behind it. */
+  readonly past: readonly EpochRecord[];
+  /** The file that holds the training as it stands, once there is one. */
+  saved: string | undefined;
 }
 
 async function train(options: TrainOptions): Promise<void> {
-  const { output, seed, epochs, json } = options;
   const report = reportTo(options);
   const network = networkCalled(options.model);
-  const checkpoint = options.checkpoint ?? `${output}.ckpt`;
-  const resumeFrom = options.resume === true ? checkpoint : options.resume;
-  for (const path of [output, checkpoint, ...(options.metrics === undefined ? [] : [options.metrics])]) {
-    await checkWritable(path);
+  optimizerOf(options);
+  const checkpoint = await openCheckpoint(options, report);
+  for (const path of [options.output, checkpoint.path, options.metrics]) {
+    if (path !== undefined) await checkWritable(path);
   }
-  const resume = resumeFrom === undefined ? undefined : new Uint8Array(await readFile(resumeFrom));
   const source = await openData(options.data ?? "glyphs");
-  const runtime = await openDevice(options);
-  report.event(
-    { event: "start", network: network.name, data: source.name, origin: source.origin, device: runtime.description, seed },
-    `${network.name} on ${source.name} (${source.origin}); ${runtime.description}; seed ${seed}`,
+  const message = (): string => {
+    if (checkpoint.saved === undefined) return "interrupted: nothing was written";
+    const resume = options.resume === undefined || options.resume === true ? "" : ` ${checkpoint.saved}`;
+    return `interrupted: ${checkpoint.saved} holds the training; the same command with --resume${resume} goes on`;
+  };
+  await interruptible(message, (signal) =>
+    withRuntime(options, async (runtime) => {
+      const training = { options, report, network, source, runtime, checkpoint };
+      const result = await fitNetwork(training, signal);
+      const accuracy = options.test ? await testAccuracy(training, result, signal) : null;
+      await finish(training, result, accuracy);
+    }),
   );
-  const { training, validation } = await source.learning();
-  const display = progressDisplay();
-  const records: string[] = [];
-  const again = `saved ${checkpoint}; the same command with --resume goes on from there`;
-  const result = await interruptible(`interrupted: ${again}`, (signal) =>
-    fit({
-      runtime,
-      network,
-      data: { train: training, validation },
-      epochs,
-      batchSize: options.batch,
-      seed,
-      signal,
-      optimizer: { name: options.optimizer, ...(options.weightDecay === undefined ? {} : { weightDecay: options.weightDecay }) },
-      schedule: { name: options.schedule, rate: options.rate },
-      ...(options.average === undefined ? {} : { average: { decay: options.average } }),
-      ...(resume === undefined ? {} : { resume }),
-      checkpoint: {
-        save: (bytes) => writeFileSafely(checkpoint, bytes),
-        ...(options.checkpointEvery === undefined ? {} : { every: options.checkpointEvery }),
-      },
-      onProgress: (progress) => {
-        if (json !== true) display.show("train", fitFigures(progress));
-      },
-      onEpoch: (record) => {
-        records.push(JSON.stringify(record));
-        report.event({ event: "epoch", ...record });
-      },
-    }),
-  ).finally(() => display.end());
-  if (options.metrics !== undefined) await writeFileSafely(options.metrics, records.map((line) => `${line}\n`).join(""));
+}
 
-  const measured = options.test
-    ? await evaluate({ runtime, network, weights: result.weights, data: await source.test() })
-    : null;
-  const sha256 = digest(result.weights);
-  await saveNetwork(output, {
+/** What is to be gone on from, if that is wanted. A checkpoint that would be lost is at least mentioned. */
+async function openCheckpoint(options: TrainOptions, report: Report): Promise<Checkpoint> {
+  const path = options.checkpoint ?? `${options.output}.ckpt`;
+  if (options.resume === undefined) {
+    if ((await stat(path).catch(() => null)) !== null) {
+      const note = `${path} is of an earlier training and will be written over; --resume would go on from it`;
+      report.event({ event: "note", note }, note);
+    }
+    return { path, resume: undefined, past: [], saved: undefined };
+  }
+  const from = options.resume === true ? path : options.resume;
+  const resume = await readBytes(from);
+  const { progress } = await about(from, () => readCheckpoint(resume));
+  // `fit` wrote this, and compares the rest of the checkpoint with what is wanted.
+  const past = (progress.history ?? []) as unknown as readonly EpochRecord[];
+  return { path, resume, past, saved: from };
+}
+
+async function fitNetwork(training: Training, signal: AbortSignal): Promise<FitResult> {
+  const { options, report, network, source, runtime, checkpoint } = training;
+  const { seed, epochs, batch: batchSize, average, metrics } = options;
+  const { name: data, origin } = source;
+  const backend = runtime.description;
+  report.event(
+    { event: "start", network: network.name, data, origin, backend, seed },
+    `${network.name} on ${data} (${origin}); ${backend}; seed ${seed}`,
+  );
+  const images = await source.learning();
+  const record = metrics === undefined ? undefined : metricsFile(metrics, checkpoint.past);
+  const display = progressDisplay();
+  const fitOptions: FitOptions = {
+    runtime,
     network,
-    sections: sectionsOf(result.weights),
-    metadata: metadataFrom({
-      data: source.name,
-      epochs,
-      seed,
-      weights: sha256,
-      ...(measured === null ? {} : { accuracy: measured.accuracy.toFixed(4) }),
-    }),
-  });
-  if (options.checkpoint === undefined) await rm(checkpoint, { force: true });
-  await runtime.close();
-  const { validationAccuracy, loss, steps, seconds } = result;
-  report.result(
-    {
-      accuracy: measured?.accuracy ?? null, validationAccuracy, loss, epochs, steps, seconds, seed,
-      backend: runtime.description, sha256, output,
+    data: { train: images.training, validation: images.validation },
+    epochs,
+    batchSize,
+    seed,
+    signal,
+    optimizer: optimizerOf(options),
+    schedule: { name: options.schedule, rate: options.rate },
+    average: average === undefined ? undefined : { decay: average },
+    resume: checkpoint.resume,
+    checkpoint: {
+      every: options.checkpointEvery,
+      save: async (bytes) => {
+        await writeFileSafely(checkpoint.path, bytes);
+        checkpoint.saved = checkpoint.path;
+      },
     },
-    `${output}: ` +
-      (measured === null ? "" : `test accuracy ${percent(measured.accuracy)}, `) +
-      `validation ${percent(validationAccuracy ?? NaN)}, loss ${loss.toFixed(4)}, ${steps} steps in ${duration(seconds)}`,
+    onProgress: (progress) => {
+      if (!report.json) display.show("train", fitFigures(progress));
+    },
+    onEpoch: (epoch) => {
+      record?.(epoch);
+      report.event({ event: "epoch", ...epoch });
+    },
+  };
+  return fit(fitOptions).finally(() => display.end());
+}
+
+function optimizerOf({ optimizer: name, weightDecay, momentum, nesterov }: TrainOptions): OptimizerChoice {
+  if (name === "sgd") {
+    if (nesterov === true && !((momentum ?? 0) > 0)) {
+      throw new UsageError("train: --nesterov needs a --momentum above 0");
+    }
+    return { name, weightDecay, momentum, nesterov };
+  }
+  if (momentum !== undefined || nesterov === true) {
+    throw new UsageError(`train: --momentum and --nesterov belong to sgd, the optimizer is ${name}`);
+  }
+  return { name, weightDecay };
+}
+
+async function testAccuracy(training: Training, { weights }: FitResult, signal: AbortSignal): Promise<number> {
+  const { runtime, network, source } = training;
+  const { accuracy } = await evaluate({ runtime, network, weights, data: await source.test(), signal });
+  return accuracy;
+}
+
+/** Writes the network, takes the checkpoint away if nobody asked for it, and says how it went. */
+async function finish(training: Training, result: FitResult, accuracy: number | null): Promise<void> {
+  const { options, report, network, source, runtime, checkpoint } = training;
+  const { output, epochs, seed } = options;
+  const { weights, validationAccuracy, loss, steps, seconds } = result;
+  const sha256 = digest(weights);
+  const origin = { data: source.name, epochs, seed, weights: sha256, accuracy: accuracy?.toFixed(4) };
+  const metadata = options.metadata ? metadataFrom(origin) : undefined;
+  await saveNetwork(output, { network, sections: sectionsOf(weights), metadata });
+  if (options.checkpoint === undefined) await rm(checkpoint.path, { force: true });
+  const backend = runtime.description;
+  report.result(
+    { accuracy, validationAccuracy, loss, epochs, steps, seconds, seed, backend, sha256, output },
+    [
+      `${output}: ${accuracy === null ? "" : `test accuracy ${percent(accuracy)}, `}`,
+      `validation ${percent(validationAccuracy!)}, loss ${loss.toFixed(4)}, ${steps} steps in ${duration(seconds)}`,
+    ].join(""),
   );
 }

@@ -1,23 +1,25 @@
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { DataError } from "../../models/data/error.ts";
 import { glyphs } from "../../models/data/glyphs.ts";
 import { readIdx } from "../../models/data/idx.ts";
 import { type Dataset, split } from "../../models/data/dataset.ts";
+import { about, readBytes } from "./about.ts";
 
 /** Images to learn from and to be measured by. Each part is read or drawn when it is asked for. */
 export interface DataSource {
-  /** `mnist`, `glyphs` or the folder. */
-  readonly name: string;
+  readonly name: "mnist" | "glyphs" | "folder";
   /** For people: where the images come from. */
   readonly origin: string;
-  /** Training images without the last 5,000, and those: recipes are chosen by them. */
+  /**
+   * Training images, and those set aside to choose recipes by: the last 5,000, or the last sixth where that is fewer
+   * (rounded down, but one at least).
+   */
   learning(): Promise<{ readonly training: Dataset; readonly validation: Dataset }>;
   /** Images for the final figure alone. */
   test(): Promise<Dataset>;
 }
-
-const validation = 5000;
 
 /** The four files of an IDX data set, each also found with `.gz` behind its name. */
 const files = {
@@ -32,12 +34,12 @@ const addresses = [
 ];
 
 /** Drawn digits: 20,000 to train on, the usual 5,000 beside them, and 10,000 others as the test set. */
-const drawn = { training: 20000 + validation, test: 10000, seed: 1 };
+const drawn = { training: 25000, test: 10000, seed: 1 };
 
 /**
- * The images called `mnist` (in $KILONET_DATA/mnist, else in the cache folder), `glyphs` (drawn by our own code), or those of
- * a folder with the four IDX files. Nothing is ever downloaded. Throws an Error that names the missing files and where
- * they can be had.
+ * The images called `mnist` (in $KILONET_DATA/mnist, else in the cache folder), `glyphs` (drawn by our own code), or
+ * those of a folder with the four IDX files. Nothing is ever downloaded. Throws an Error that names the missing files
+ * and where they can be had; reading the images throws DataError for files that are damaged or do not fit together.
  */
 export async function openData(name: string): Promise<DataSource> {
   if (name === "glyphs") return glyphSource();
@@ -46,7 +48,7 @@ export async function openData(name: string): Promise<DataSource> {
     if (found?.isDirectory() !== true) {
       throw new Error(`data: "${name}" is neither mnist nor glyphs, and there is no folder of that name`);
     }
-    return folderSource(name, name);
+    return folderSource("folder", name);
   }
   const folder = await findMnist();
   if (folder !== null) return folderSource("mnist", folder);
@@ -65,7 +67,8 @@ export async function findMnist(): Promise<string | null> {
   return null;
 }
 
-function mnistFolders(): string[] {
+/** Where `mnist` is looked for, in this order. */
+export function mnistFolders(): string[] {
   const data = process.env.KILONET_DATA;
   return [...(data === undefined || data === "" ? [] : [join(data, "mnist")]), join(cacheFolder(), "mnist")];
 }
@@ -73,9 +76,10 @@ function mnistFolders(): string[] {
 /** Where a person's programs keep what can be had again. */
 function cacheFolder(): string {
   const { XDG_CACHE_HOME, LOCALAPPDATA } = process.env;
-  if (process.platform === "win32") return join(LOCALAPPDATA ?? join(homedir(), "AppData", "Local"), "kilonet", "Cache");
-  if (process.platform === "darwin") return join(homedir(), "Library", "Caches", "kilonet");
-  return join(XDG_CACHE_HOME ?? join(homedir(), ".cache"), "kilonet");
+  const home = homedir();
+  if (process.platform === "win32") return join(LOCALAPPDATA ?? join(home, "AppData", "Local"), "kilonet", "Cache");
+  if (process.platform === "darwin") return join(home, "Library", "Caches", "kilonet");
+  return join(XDG_CACHE_HOME ?? join(home, ".cache"), "kilonet");
 }
 
 async function find(folder: string, file: string): Promise<string | null> {
@@ -91,20 +95,28 @@ async function missingFiles(folder: string): Promise<string[]> {
   return all.filter((_, i) => found[i] === null);
 }
 
-async function folderSource(name: string, folder: string): Promise<DataSource> {
+async function folderSource(name: "mnist" | "folder", folder: string): Promise<DataSource> {
   const missing = await missingFiles(folder);
   if (missing.length > 0) {
-    throw new Error(`data: ${folder} lacks ${missing.join(", ")} (each may end in .gz); an IDX data set has four files`);
+    throw new Error(
+      `data: ${folder} lacks ${missing.join(", ")} (each may end in .gz); an IDX data set has four files`,
+    );
   }
-  const readPart = async (part: keyof typeof files): Promise<Dataset> => {
-    const [images, labels] = await Promise.all(files[part].map(async (file) => readFile((await find(folder, file))!)));
-    return readIdx(images!, labels!);
+  const read = async (part: keyof typeof files): Promise<Dataset> => {
+    const [images, labels] = await Promise.all(files[part].map(async (file) => readBytes((await find(folder, file))!)));
+    return about(`${folder}, ${part} files`, () => readIdx(images!, labels!));
   };
   return {
     name,
     origin: folder,
-    learning: async () => split(await readPart("training"), { validation }),
-    test: () => readPart("test"),
+    learning: async () => {
+      const all = await read("training");
+      if (all.count < 2) {
+        throw new DataError("data-few", `data: ${folder} has one training image; two are the least, one to learn from`);
+      }
+      return split(all, { validation: Math.max(1, Math.min(5000, Math.floor(all.count / 6))) });
+    },
+    test: () => read("test"),
   };
 }
 
@@ -113,7 +125,7 @@ function glyphSource(): DataSource {
   return {
     name: "glyphs",
     origin: "digits drawn by kilonet itself",
-    learning: async () => split(glyphs({ count: drawn.training, seed }), { validation }),
+    learning: async () => split(glyphs({ count: drawn.training, seed }), { validation: 5000 }),
     // Image i does not depend on how many are drawn: the test set begins where the training images end.
     test: async () => glyphs({ count: drawn.test, seed, start: drawn.training }),
   };

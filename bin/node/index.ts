@@ -1,4 +1,4 @@
 /** What touches files: data sets, network files, safe writing. */
-export { type DataSource, findMnist, openData } from "./data.ts";
+export { type DataSource, findMnist, mnistFolders, openData } from "./data.ts";
 export { loadNetwork, type LoadedNetwork, metadataFrom, metadataOf, saveNetwork } from "./networkFile.ts";
-export { writeFileSafely } from "./writeFileSafely.ts";
+export { checkWritable, writeFileSafely } from "./writeFileSafely.ts";
