@@ -237,7 +237,7 @@ function combineKernel(geometry: Geometry, words: readonly string[]): Kernel {
 }
 
 /** Words: x, to, scratch if the plan needs some, then `geometry`. */
-export function sumPlan(shape: Shape, axes: readonly number[]): { plan: Plan; geometry: readonly number[] } {
+function sumPlan(shape: Shape, axes: readonly number[]): { plan: Plan; geometry: readonly number[] } {
   const geometry = geometryOf(shape, axes, true);
   const { pieces, blocks, rows } = geometry;
   const words = wordsOf(["to", "scratch"], geometry);
@@ -253,7 +253,7 @@ function beats(v: V128, best: V128): V128 {
 }
 
 /** Words: x, to, at, then `geometry`. `at` receives where in `x` each maximum stands: the first of equals. */
-export function maxPlan(shape: Shape, axes: readonly number[]): { plan: Plan; geometry: readonly number[] } {
+function maxPlan(shape: Shape, axes: readonly number[]): { plan: Plan; geometry: readonly number[] } {
   const geometry = geometryOf(shape, axes, false);
   const { rows, blocks, blocksPerTile } = geometry;
   const words = wordsOf(["to", "at"], geometry);

@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { groups, remaining } from "../../../lib/ops/sum.ts";
 import { type Shape, sizeOf } from "../../../lib/shape.ts";
-import { maxPlan, sumPlan } from "../../../lib/wasm/reduce.ts";
-import { numbers, Workbench } from "./workbench.ts";
+import { maxAxes, sumAxes } from "../../../lib/wasm/reduce.ts";
+import { launch } from "./launching.ts";
+import { numbers } from "./workbench.ts";
 
 const axis = fc.oneof(fc.constantFrom(1, 2, 3, 4, 5, 7, 8, 16, 17), fc.integer({ min: 1, max: 40 }));
 const reductions = fc
@@ -17,8 +18,6 @@ const reductions = fc
 
 /** The error of float64 sums is far below the last place of a float: the result is half a unit of that away at most. */
 function checkSum(shape: Shape, axes: readonly number[], x: Float32Array): void {
-  const bench = new Workbench();
-  const { plan, geometry } = sumPlan(shape, axes);
   const to = new Float32Array(sizeOf(remaining(shape, axes)));
   const right = new Float64Array(to.length);
   const magnitudes = new Float64Array(to.length);
@@ -27,9 +26,8 @@ function checkSum(shape: Shape, axes: readonly number[], x: Float32Array): void 
     right[group]! += x[i]!;
     magnitudes[group]! += Math.abs(x[i++]!);
   }
-  const list = [bench.input(x), bench.output(to), 0, ...geometry];
-  const words = Object.fromEntries(plan.phases[0]!.arguments.map((word, n) => [word, list[n]!]));
-  bench.run(plan, words, "to", to).forEach((value, group) => {
+  const [got] = launch(sumAxes, { attributes: { axes }, inputs: [[shape, x]], outputs: [[[to.length], to]] });
+  got!.forEach((value, group) => {
     const error = Math.abs(value - right[group]!);
     const most = Math.abs(right[group]!) * 2 ** -24 * (1 + 1e-6) + magnitudes[group]! * 2 ** -40;
     assert.ok(error <= most, `[${shape}] over [${axes}]: ${group} is ${value}, not ${right[group]}`);
@@ -68,8 +66,6 @@ test("sums keep small terms beside large ones", () => {
 });
 
 function checkMax(shape: Shape, axes: readonly number[], x: Float32Array): void {
-  const bench = new Workbench();
-  const { plan, geometry } = maxPlan(shape, axes);
   const size = sizeOf(remaining(shape, axes));
   const right = new Float32Array(size);
   const places = new Int32Array(size).fill(-1);
@@ -82,11 +78,8 @@ function checkMax(shape: Shape, axes: readonly number[], x: Float32Array): void 
     }
     i += 1;
   }
-  const [to, at] = [new Float32Array(size), new Int32Array(size)];
-  const list = [bench.input(x), bench.output(to), bench.output(at), ...geometry];
-  const words = Object.fromEntries(plan.phases[0]!.arguments.map((word, n) => [word, list[n]!]));
-  assert.deepEqual(bench.run(plan, words, "to", to), right);
-  assert.deepEqual(bench.run(plan, words, "at", at), places);
+  const outputs = [[[size], new Float32Array(size)], [[size], new Int32Array(size)]] as const;
+  assert.deepEqual(launch(maxAxes, { attributes: { axes }, inputs: [[shape, x]], outputs }), [right, places]);
 }
 
 test("maxima over any axes: the first of equals, the first NaN, and where it stands", () => {
