@@ -30,8 +30,16 @@ const torch = {
   missing: () => ((python ??= pythonWithTorch()) ? undefined : "no Python with torch found; set PYTHON to one"),
 };
 
+/** Our own side, from source. */
+const own = (...rest) => ({
+  command: () => [process.execPath, "--import", "tsx", here("../kilonet.ts"), ...rest],
+  missing: () => undefined,
+});
+
 /** Every peer by name: how to start it, and with how many threads it can run. */
 export const peers = {
+  kilonet: { ...own(), threads: [1, 2] },
+  "kilonet-fast": { ...own("--form", "fast"), threads: [1, 2] },
   "jax-js": { ...node("jax.mjs", "--form", "tuned"), threads: [1, 2] },
   "jax-js-plain": { ...node("jax.mjs", "--form", "plain"), threads: [1] },
   "tfjs-wasm": { ...node("tfjs.mjs"), threads: [1] },
