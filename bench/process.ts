@@ -1,0 +1,64 @@
+// What a process costs: start-up until the first inference, and the peak memory of a training. Measured on the built
+// package, as users run it: `npm run build && node --import tsx bench/process.ts [--rounds 15]`.
+
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { cpus } from "node:os";
+import { parseArgs } from "node:util";
+
+const options = parseArgs({ options: { rounds: { type: "string", default: "15" } } }).values;
+const dist = new URL("../dist/", import.meta.url);
+if (!existsSync(dist)) throw new Error("there is no dist: run `npm run build` first");
+
+const doors = `
+const { adam, createRuntime, crossEntropy, grad, mean, parametersOf, sizeOf } = await import("${new URL("lib/index.js", dist).href}");
+const { forward, lenet5 } = await import("${new URL("models/index.js", dist).href}");
+const runtime = await createRuntime();
+const weights = parametersOf(lenet5).map(({ shape, name }) => {
+  return runtime.variable(new Float32Array(sizeOf(shape)).fill(0.01), shape, name);
+});
+`;
+
+const programs = {
+  "bare Node": "",
+  "import of kilonet": `await import("${new URL("lib/index.js", dist).href}");`,
+  "import and first LeNet-5 inference": `${doors}
+    const images = new Float32Array(784);
+    await runtime.step(() => forward(lenet5, weights, runtime.tensor(images, [1, 28, 28, 1]))).read();`,
+};
+
+function run(program: string): { milliseconds: number; printed: string } {
+  const start = performance.now();
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8" });
+  if (status !== 0) throw new Error(stderr);
+  return { milliseconds: performance.now() - start, printed: stdout };
+}
+
+const median = (numbers: readonly number[]): number => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
+
+console.log(`${cpus()[0]!.model}, ${cpus().length} cores, Node ${process.version}.\n`);
+const times = Object.entries(programs).map(([name, program]) => ({ name, program, milliseconds: [] as number[] }));
+for (const { program } of times) run(program);
+for (let round = 0; round < Number(options.rounds); round++) {
+  for (const side of times) side.milliseconds.push(run(side.program).milliseconds);
+}
+const bare = median(times[0]!.milliseconds);
+console.log("| process | median ms | min | beyond bare Node |\n| --- | ---: | ---: | ---: |");
+for (const { name, milliseconds } of times) {
+  const middle = median(milliseconds);
+  console.log(`| ${name} | ${middle.toFixed(0)} | ${Math.min(...milliseconds).toFixed(0)} | ${(middle - bare).toFixed(0)} |`);
+}
+
+const training = `${doors}
+const optimizer = adam(weights);
+const images = new Float32Array(64 * 784).fill(0.5);
+const labels = Int32Array.from({ length: 64 }, (_, i) => i % 10);
+for (let i = 0; i < 200; i++) {
+  runtime.step(() => {
+    const loss = mean(crossEntropy(forward(lenet5, weights, runtime.tensor(images, [64, 28, 28, 1])), runtime.tensor(labels)));
+    optimizer.update(grad(loss, weights), 1e-3);
+  });
+}
+console.log(process.resourceUsage().maxRSS / 1024);`;
+const peak = Number(run(training).printed);
+console.log(`\nPeak memory of 200 LeNet-5 training steps, batch 64: ${peak.toFixed(0)} MiB.`);
