@@ -1,8 +1,8 @@
 // Convolution forward as an implicit matrix product: rows of the register tile are outputs beside each other, whose
 // windows are read where they lie in the image, and columns are output channels. Nothing is unfolded.
 
-import { call, f32x4, i32, i32x4, v128 } from "./assembler.ts";
-import type { FunctionBuilder, FunctionReference, Local, ModuleBuilder, V128 } from "./assembler.ts";
+import { call, f32x4, i32 } from "./assembler.ts";
+import type { FunctionReference, ModuleBuilder, V128 } from "./assembler.ts";
 import { convolutionShape, imageFloats, padImage, paddedShape } from "./convolutionShape.ts";
 import type { ConvolutionOptions, ConvolutionShape } from "./convolutionShape.ts";
 import { activate, activationKey } from "./epilogue.ts";
@@ -10,8 +10,11 @@ import type { Activation } from "./epilogue.ts";
 import { emitRun, wordOffset } from "./kernel.ts";
 import type { Kernel, Plan, Target } from "./kernel.ts";
 import { least, packPanels, panels, rowTiles } from "./panels.ts";
+import { storePooled } from "./pooling.ts";
 import { chooseTile, clear, loadLanes, registerTile, storeLanes, sumProducts } from "./registerTile.ts";
-import type { RegisterTile } from "./registerTile.ts";
+import { winograd, winogradFits } from "./winograd.ts";
+
+export { noGradient } from "./pooling.ts";
 
 export interface ConvolutionEpilogue {
   /** One number per output channel, added to the finished sum. */
@@ -20,13 +23,12 @@ export interface ConvolutionEpilogue {
   /**
    * Keeps the greatest of every 2x2 outputs (stride 2, an odd last row or column is left out) and, in `argmax`, where
    * it was: 0 to 3 in row-major order, or `noGradient` where `relu` has made it zero and no gradient comes back. The
-   * first of equals wins; with a NaN among the four, NaN it is. Needs an activation of `none` or `relu`.
+   * first of equals wins, and NaN before any number. Needs an activation of `none` or `relu`.
    */
   readonly pool?: boolean;
+  /** Takes the algorithm with fewer multiplications where it gains; `winograd.ts` says what it costs in precision. */
+  readonly winograd?: boolean;
 }
-
-/** What stands in `argmax` for a pooled output through which no gradient comes back. */
-export const noGradient = -1;
 
 interface Forward {
   readonly shape: ConvolutionShape;
@@ -53,6 +55,7 @@ export function convolution(options: ConvolutionOptions & ConvolutionEpilogue): 
   if (pool && (shape.outHeight < 2 || shape.outWidth < 2 || typeof activation === "object")) {
     throw new RangeError("convolution: pooling needs an output of at least 2x2, and relu or no activation");
   }
+  if (options.winograd === true && winogradFits(shape, pool)) return winograd(shape, { bias, activation, pool });
   const padded = shape.padding === "same" ? 4 * shape.batch * imageFloats(paddedShape(shape)) : 0;
   const inner = innerSize(shape);
   // One panel fits the register tile anyway; a small filter stays in the first-level cache as it is.
@@ -192,39 +195,14 @@ function microTile(
     }
     const finish = (sum: V128, v: number) =>
       activate(activation, biased ? f32x4.add(sum, loadLanes(bias, tile.lanes[v]!, 16 * v)) : sum);
-    if (pool) return storePooled(f, tile, y, argmax, activation, finish);
+    if (pool) {
+      return tile.lanes.forEach((lanes, v) => {
+        const sums = tile.sums.map((row) => row[v]!);
+        storePooled(f, sums, lanes, { y, argmax, offset: 16 * v }, activation, (greatest) => finish(greatest, v));
+      });
+    }
     tile.sums.forEach((row, r) =>
       row.forEach((sum, v) => storeLanes(f, y, finish(sum, v), tile.lanes[v]!, 4 * (r * outputs + 4 * v))),
     );
-  });
-}
-
-/**
- * Stores the greatest row of every column and where it was. Bias and rectifier grow with their argument, so they come
- * after; what they make equal counts as it was before.
- */
-function storePooled(
-  f: FunctionBuilder,
-  tile: RegisterTile,
-  y: Local<"i32">,
-  argmax: Local<"i32">,
-  activation: Activation,
-  finish: (greatest: V128, v: number) => V128,
-): void {
-  tile.lanes.forEach((lanes, v) => {
-    const [first, ...others] = tile.sums.map((row) => row[v]!) as [Local<"v128">, ...Local<"v128">[]];
-    const greatest = f.let(others.reduce<V128>((best, sum) => f32x4.pmax(best, sum), first));
-    // Position: how many rows, from the first on, are not the greatest. `pmax` may have dropped a NaN.
-    const before = f.let(f32x4.ne(first, greatest));
-    const position = f.let(i32x4.neg(before));
-    for (const sum of others.slice(0, -1)) {
-      f.set(before, v128.and(before, f32x4.ne(sum, greatest)));
-      f.set(position, i32x4.sub(position, before));
-    }
-    const nan = tile.sums.map((row) => f32x4.ne(row[v]!, row[v]!)).reduce((a, b) => v128.or(a, b));
-    const value = f.let(finish(v128.or(greatest, nan), v));
-    storeLanes(f, y, value, lanes, 16 * v);
-    if (activation === "relu") f.set(position, v128.or(position, f32x4.le(value, f32x4.splat(0))));
-    storeLanes(f, argmax, position, lanes, 16 * v);
   });
 }
