@@ -41,8 +41,8 @@ export function awayFrom(...points: number[]): fc.Arbitrary<number> {
   return gridNumber.filter((n) => points.every((point) => Math.abs(n - point) >= 0.02));
 }
 
-export function list(number: fc.Arbitrary<number>, size: number): fc.Arbitrary<number[]> {
-  return fc.array(number, { minLength: size, maxLength: size });
+export function list<T>(item: fc.Arbitrary<T>, size: number): fc.Arbitrary<T[]> {
+  return fc.array(item, { minLength: size, maxLength: size });
 }
 
 /** Different numbers in any order: what a maximum is found among when its slope is wanted. */

@@ -67,7 +67,8 @@ function plain([x, w, bias]: readonly Plain[], { stride = 1, padding = "valid" }
 
 opLaws(conv2d, cases, {
   plain,
-  tolerance: 1e-5,
+  sums: true,
+  tolerance: 4e-6,
   large: [
     // The convolutions of LeNet-5, and shapes that fill no tile.
     { shapes: [[3, 28, 28, 1], [5, 5, 1, 20]], settings: {} },
@@ -90,7 +91,8 @@ opLaws((x: Tensor, w: Tensor, bias: Tensor, settings?: Settings) => conv2d(x, w,
   name: "conv2d",
   title: "conv2d with a bias",
   plain,
-  tolerance: 1e-5,
+  sums: true,
+  tolerance: 4e-6,
   refused: [[[[2, 5, 5, 3], [3, 3, 3, 8], [3]], /the bias must be \[8\], got \[3\]$/]],
 });
 
@@ -104,7 +106,8 @@ opLaws(
     plain: (inputs, settings: Settings) => plain(inputs, settings).map((x) => Math.max(0, x)),
     // Filters are switched on or off by a bias that no sum reaches: far from the rectifier's kink.
     values: (size, index) => list(index === 2 ? fc.constantFrom(-900, 900) : gridNumber, size),
-    tolerance: 1e-5,
+    sums: true,
+    tolerance: 4e-6,
     large: [{ shapes: [[2, 12, 12, 20], [5, 5, 20, 50], [50]], settings: {} }],
     refused: [[[[2, 5, 5, 3], [3, 3, 3, 8], [8, 1]], /the bias must be \[8\], got \[8, 1\]$/]],
   },

@@ -41,7 +41,8 @@ const large = [[6, 784, 300], [6, 300, 100], [6, 100, 10], [131, 67, 45]].flatMa
 
 opLaws(matmul, cases, {
   plain,
-  tolerance: 1e-5,
+  sums: true,
+  tolerance: 4e-6,
   large,
   refused: [
     [[[8, 784], [300, 10]], /inner sizes differ, got \[8, 784\] · \[300, 10\]$/],
@@ -63,7 +64,8 @@ opLaws(
     name: "matmul",
     title: "matmul with a bias",
     plain,
-    tolerance: 1e-5,
+    sums: true,
+    tolerance: 4e-6,
     large: [{ shapes: [[33, 100], [100, 10], [10]], settings: {} }],
     refused: [
       [[[2, 3], [3, 4], [3]], /the bias must be \[4\], got \[3\]$/],
@@ -89,7 +91,8 @@ opLaws(
     title: "matmul with a bias and a rectifier",
     plain: (inputs, settings: Sides) => plain(inputs, settings).map((x) => Math.max(0, x)),
     values: clear,
-    tolerance: 1e-5,
+    sums: true,
+    tolerance: 4e-6,
     refused: [[[[2, 3], [3, 4], []], /the bias must be \[4\], got \[\]$/]],
   },
 );
