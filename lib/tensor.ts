@@ -57,8 +57,8 @@ export class Tensor {
     this.pending = pending;
   }
 
-  /** A copy of the numbers, row-major. */
-  read(): Promise<NumberArray> {
+  /** A copy of the numbers as they are at the call, row-major. */
+  async read(): Promise<NumberArray> {
     return this.runtime.backend.read(this.runtime.materialise(this));
   }
 

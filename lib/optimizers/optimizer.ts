@@ -1,7 +1,7 @@
 import { ShapeError } from "../errors.ts";
 import { where } from "../ops/arithmetic.ts";
-import type { Operation } from "../ops/operation.ts";
-import { formatShape, type Shape, sizeOf } from "../shape.ts";
+import { checkFloats, type Operation } from "../ops/operation.ts";
+import { equalShapes, formatShape, type Shape, sizeOf } from "../shape.ts";
 import type { Tensor, Variable } from "../tensor.ts";
 import type { Weights } from "../weights.ts";
 
@@ -35,6 +35,7 @@ export class Optimizer {
   /** @internal Made by `sgd`, `adam`, `adamW`. */
   constructor(parameters: readonly Variable[], rule: Rule) {
     if (parameters.length === 0) throw new ShapeError("optimizer: needs at least one parameter, got none");
+    checkFloats("optimizer", parameters);
     this.rule = rule;
     this.targets = parameters.map((parameter) => ({
       parameter,
@@ -48,12 +49,21 @@ export class Optimizer {
     return this.taken;
   }
 
-  /** One update of every parameter with `gradients`, in the order of the parameters, at learning rate `rate`. */
+  /**
+   * One update of every parameter with `gradients`, in the order of the parameters, at learning rate `rate`. ShapeError
+   * for gradients of other shapes, RangeError for a rate that is not finite; nothing has changed then.
+   */
   update(gradients: readonly Tensor[], rate: number): void {
     if (gradients.length !== this.targets.length) {
       const count = this.targets.length;
       throw new ShapeError(`optimizer: ${count} parameters need as many gradients, got ${gradients.length}`);
     }
+    this.targets.forEach(({ parameter: { name, shape } }, i) => {
+      const found = gradients[i]!.shape;
+      if (equalShapes(found, shape)) return;
+      const wanted = formatShape(shape);
+      throw new ShapeError(`optimizer: the gradient of ${name} must be ${wanted}, got ${formatShape(found)}`);
+    });
     if (!Number.isFinite(rate)) throw new RangeError(`optimizer: the learning rate must be finite, got ${rate}`);
     this.taken += 1;
     this.rule.begin(this.taken);
