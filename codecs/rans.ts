@@ -233,7 +233,8 @@ export function encodeSingle(bits: number, frequencies: Uint32Array, symbols: Ui
     for (; x >= 2 ** (31 - bits) * f; x >>>= 8) emitted.push(x & 255);
     x = Math.floor(x / f) * 2 ** bits + (x % f) + start[symbols[i]!]!;
   }
-  return Uint8Array.of(x, x >>> 8, x >>> 16, x >>> 24, ...emitted.reverse());
+  emitted.push(x >>> 24, (x >>> 16) & 255, (x >>> 8) & 255, x & 255);
+  return Uint8Array.from(emitted.reverse());
 }
 
 function decodeSingle(
