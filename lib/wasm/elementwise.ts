@@ -6,7 +6,7 @@ import { f32x4, i32, v128 } from "./assembler.ts";
 import type { FunctionBuilder, Local, V128 } from "./assembler.ts";
 import { emitRun, type Kernel, type Target, wordOffset } from "./kernel.ts";
 import { exp, log, type VectorFunction } from "./math.ts";
-import { constant4, lesser, storeFirst } from "./vectors.ts";
+import { constant4, eachVector, lesser, storeLanes } from "./vectors.ts";
 
 export interface ElementwiseKernel {
   readonly kernel: Kernel;
@@ -128,10 +128,8 @@ function emit(
           advance(64);
         });
       }
-      f.loop(0, unrolled ? i32.and(count, 15) : count, 4, (i) => {
-        const left = i32.sub(unrolled ? i32.and(count, 15) : count, i);
-        const v = f.let(vector((index) => at(index, 0)));
-        storeFirst(f, to, v, left);
+      eachVector(f, unrolled ? i32.and(count, 15) : count, (_, lanes) => {
+        storeLanes(f, to, vector((i) => at(i, 0)), lanes);
         advance(16);
       });
     });

@@ -6,7 +6,7 @@ import type { FunctionBuilder, I32, Local } from "./assembler.ts";
 import { emitRun, type Kernel } from "./kernel.ts";
 import type { Addresses, WasmKernel } from "./launch.ts";
 import { loadWord } from "./nest.ts";
-import { copyNumbers, lesser, refuse, storeFirst } from "./vectors.ts";
+import { copyNumbers, eachVector, lesser, refuse, storeLanes } from "./vectors.ts";
 
 /** A tile moves about so many elements. */
 const TILE = 16384;
@@ -130,18 +130,17 @@ function addPieces(sums: number): Kernel {
         const [to, scratch, pieces] = [word("to"), word("scratch"), word("pieces")];
         const count = f.let(i32.mul(word("size"), word("row")));
         const first = f.let(i32.mul(tile, TILE));
-        f.loop(first, lesser(i32.add(first, TILE), count), 4, (i) => {
+        eachVector(f, lesser(TILE, i32.sub(count, first)), (i, lanes) => {
           const [low, high] = [f.let(f64x2.const(0, 0)), f.let(f64x2.const(0, 0))];
-          const at = f.let(i32.add(scratch, i32.mul(i, 8)));
+          const element = f.let(i32.add(first, i));
+          const at = f.let(i32.add(scratch, i32.mul(element, 8)));
           f.loop(0, pieces, 1, () => {
             f.set(low, f64x2.add(low, v128.load(at)));
             f.set(high, f64x2.add(high, v128.load(at, 16)));
             f.increment(at, i32.mul(count, 8));
           });
-          const v = f.let(
-            i32x4.shuffle(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), [0, 1, 4, 5]),
-          );
-          storeFirst(f, f.let(i32.add(to, i32.mul(i, 4))), v, f.let(i32.sub(count, i)));
+          const v = i32x4.shuffle(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), [0, 1, 4, 5]);
+          storeLanes(f, f.let(i32.add(to, i32.mul(element, 4))), v, lanes);
         });
       }),
   };

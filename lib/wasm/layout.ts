@@ -6,7 +6,7 @@ import type { FunctionBuilder, I32, Local, V128 } from "./assembler.ts";
 import { emitRun, type Kernel, type Plan } from "./kernel.ts";
 import type { Launch, WasmKernel } from "./launch.ts";
 import { addOffset, axesOf, loadWord, nestValues, nestWords } from "./nest.ts";
-import { copyNumbers, lesser, storeFirst } from "./vectors.ts";
+import { copyNumbers, lesser, storeUpTo } from "./vectors.ts";
 
 /** A tile moves about so many numbers. */
 const TILE = 16384;
@@ -144,11 +144,20 @@ function transpose4(
     i32x4.shuffle(...halves, [0, 1, 4, 5]),
     i32x4.shuffle(...halves, [2, 3, 6, 7]),
   ]);
-  output.forEach((v, i) =>
-    f.if(i32.gt_s(columns, i), () => {
-      storeFirst(f, goal, f.let(v), rows);
-      f.increment(goal, stride);
-    }),
+  f.if(
+    i32.and(i32.ge_s(rows, 4), i32.ge_s(columns, 4)),
+    () =>
+      output.forEach((v) => {
+        f.do(v128.store(goal, v));
+        f.increment(goal, stride);
+      }),
+    () =>
+      output.forEach((v, i) =>
+        f.if(i32.gt_s(columns, i), () => {
+          storeUpTo(f, goal, v, rows);
+          f.increment(goal, stride);
+        }),
+      ),
   );
 }
 

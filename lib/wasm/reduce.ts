@@ -9,7 +9,7 @@ import type { FunctionBuilder, I32, Local, V128 } from "./assembler.ts";
 import { emitRun, type Kernel, type Plan, wordOffset } from "./kernel.ts";
 import type { WasmKernel } from "./launch.ts";
 import { addOffset, type Axis, axesOf, loadWord, mergeAxes, nestValues, nestWords, walk } from "./nest.ts";
-import { firstLanes, lesser, storeFirst } from "./vectors.ts";
+import { eachVector, lesser, onlyLanes, storeUpTo } from "./vectors.ts";
 
 interface Reduction {
   /** Axes that disappear, counted from the front, rising. */
@@ -152,9 +152,8 @@ function addNeighbours(f: FunctionBuilder, sums: readonly Local<"v128">[], start
     [low(a), high(a), low(b), high(b)].forEach((v, i) => add(i, v));
     f.increment(at, 32);
   });
-  const left = f.let(i32.and(count, 7));
-  f.loop(0, left, 4, (i) => {
-    const v = f.let(v128.and(v128.load(at), firstLanes(i32.sub(left, i))));
+  eachVector(f, i32.and(count, 7), (_, lanes) => {
+    const v = f.let(onlyLanes(v128.load(at), lanes));
     add(0, low(v));
     add(1, high(v));
     f.increment(at, 16);
@@ -188,8 +187,8 @@ function sumKernel(geometry: Geometry, words: readonly string[]): Kernel {
           } else if (pieces === 1) {
             for (let i = 0; i < COLUMNS / 4; i++) {
               const [left, right] = [f32x4.demote_f64x2_zero(sums[2 * i]!), f32x4.demote_f64x2_zero(sums[2 * i + 1]!)];
-              const v = f.let(i32x4.shuffle(left, right, [0, 1, 4, 5]));
-              f.if(i32.gt_s(width, 4 * i), () => storeFirst(f, to, v, i32.sub(width, 4 * i), 16 * i));
+              const v = i32x4.shuffle(left, right, [0, 1, 4, 5]);
+              storeUpTo(f, to, v, f.let(i32.sub(width, 4 * i)), 16 * i);
             }
           } else {
             const kept = f.let(i32.add(word("scratch"), i32.mul(slot(piece, block, word), 8 * COLUMNS)));
@@ -294,11 +293,9 @@ function maxPlan(shape: Shape, axes: readonly number[]): { plan: Plan; geometry:
       });
     });
     groups.forEach(({ best, found }, i) => {
-      f.if(i32.gt_s(width, 4 * i), () => {
-        const positions = f.let(i32x4.add(found, i32x4.const(4 * i, 4 * i + 1, 4 * i + 2, 4 * i + 3)));
-        storeFirst(f, to, best, i32.sub(width, 4 * i), 16 * i);
-        storeFirst(f, at, positions, i32.sub(width, 4 * i), 16 * i);
-      });
+      const left = f.let(i32.sub(width, 4 * i));
+      storeUpTo(f, to, best, left, 16 * i);
+      storeUpTo(f, at, i32x4.add(found, i32x4.const(4 * i, 4 * i + 1, 4 * i + 2, 4 * i + 3)), left, 16 * i);
     });
   };
   const kernel: Kernel = {

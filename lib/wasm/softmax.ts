@@ -9,7 +9,7 @@ import { emitRun, type Kernel, type Target } from "./kernel.ts";
 import type { Launch, WasmKernel } from "./launch.ts";
 import { exp, log, type VectorFunction } from "./math.ts";
 import { loadWord } from "./nest.ts";
-import { constant4, firstLanes, lesser, refuse, storeFirst } from "./vectors.ts";
+import { constant4, eachVector, type Lanes, lesser, onlyLanes, refuse, storeLanes } from "./vectors.ts";
 
 type None = Record<never, never>;
 
@@ -34,8 +34,8 @@ interface Row {
   readonly at: (word: string) => Local<"i32">;
   /** Address of the row's element of an operand of one column. */
   readonly element: (word: string) => Local<"i32">;
-  /** Loops over the row, four elements at a time: gives their byte offset and how many are left, these included. */
-  readonly each: (body: (offset: Local<"i32">, left: Local<"i32">) => void) => void;
+  /** Loops over the row, four elements at a time: gives their byte offset. */
+  readonly each: (body: (offset: Local<"i32">, lanes: Lanes) => void) => void;
 }
 
 function rowKernel(
@@ -62,8 +62,7 @@ function rowKernel(
             size,
             at: (word) => f.let(i32.add(load(word), start)),
             element: (word) => f.let(i32.add(load(word), i32.mul(row, 4))),
-            each: (visit) =>
-              f.loop(0, size, 4, (j) => visit(f.let(i32.mul(j, 4)), f.let(i32.sub(size, j)))),
+            each: (visit) => eachVector(f, size, (j, lanes) => visit(f.let(i32.mul(j, 4)), lanes)),
           });
         });
       }),
@@ -79,17 +78,16 @@ function emitTotal(
   { exponential, lowest }: { exponential: VectorFunction; lowest: V128 },
 ): { top: Local<"v128">; sum: Local<"f32"> } {
   const top = f.let(lowest);
-  each((offset, left) => {
-    const v = f.let(v128.load(i32.add(x, offset)));
-    f.set(top, f32x4.max(top, v128.bitselect(v, lowest, firstLanes(left))));
+  each((offset, lanes) => {
+    f.set(top, f32x4.max(top, onlyLanes(v128.load(i32.add(x, offset)), lanes, lowest)));
   });
   f.set(top, f32x4.max(top, i32x4.shuffle(top, top, [2, 3, 0, 1])));
   f.set(top, f32x4.max(top, i32x4.shuffle(top, top, [1, 0, 3, 2])));
   const sums = [f.let(f64x2.const(0, 0)), f.let(f64x2.const(0, 0))] as const;
-  each((offset, left) => {
+  each((offset, lanes) => {
     const e = f.let(exponential(f32x4.sub(v128.load(i32.add(x, offset)), top)));
-    if (keep !== null) storeFirst(f, f.let(i32.add(keep, offset)), e, left);
-    addPairs(f, sums, f.let(v128.and(e, firstLanes(left))));
+    if (keep !== null) storeLanes(f, f.let(i32.add(keep, offset)), e, lanes);
+    addPairs(f, sums, f.let(onlyLanes(e, lanes)));
   });
   return { top, sum: f.let(f32.demote_f64(totalOf(f, sums))) };
 }
@@ -126,9 +124,9 @@ export const softmaxRows: WasmKernel<None> = (call) => {
 /** Divides a row by a number, in place. */
 function divide(f: FunctionBuilder, { each }: Row, to: Local<"i32">, by: Local<"f32">): void {
   const divisor = f.let(f32x4.splat(by));
-  each((offset, left) => {
+  each((offset, lanes) => {
     const address = f.let(i32.add(to, offset));
-    storeFirst(f, address, f.let(f32x4.div(v128.load(address), divisor)), left);
+    storeLanes(f, address, f32x4.div(v128.load(address), divisor), lanes);
   });
 }
 
@@ -148,9 +146,9 @@ export const logSoftmaxRows: WasmKernel<None> = (call) => {
       const [x, to] = [row.at("x"), row.at("to")];
       const { top, sum } = emitTotal(f, row, x, null, tools);
       const total = f.let(logarithm(f32x4.splat(sum)));
-      row.each((offset, left) => {
-        const y = f.let(f32x4.sub(f32x4.sub(v128.load(i32.add(x, offset)), top), total));
-        storeFirst(f, f.let(i32.add(to, offset)), y, left);
+      row.each((offset, lanes) => {
+        const y = f32x4.sub(f32x4.sub(v128.load(i32.add(x, offset)), top), total);
+        storeLanes(f, f.let(i32.add(to, offset)), y, lanes);
       });
     };
   });
@@ -183,10 +181,10 @@ export const crossEntropyRows: WasmKernel<None> = (call) => {
       } else {
         const labels = row.at("labels");
         const sums = [f.let(f64x2.const(0, 0)), f.let(f64x2.const(0, 0))] as const;
-        row.each((offset, left) => {
+        row.each((offset, lanes) => {
           const x = f32x4.sub(v128.load(i32.add(logits, offset)), top);
           const loss = f32x4.mul(v128.load(i32.add(labels, offset)), f32x4.sub(total, x));
-          addPairs(f, sums, f.let(v128.and(loss, firstLanes(left))));
+          addPairs(f, sums, f.let(onlyLanes(loss, lanes)));
         });
         f.do(f32.store(losses, f32.demote_f64(totalOf(f, sums))));
       }
@@ -207,29 +205,29 @@ export const crossEntropyGradient: WasmKernel<None> = (call) => {
   const operands = ["probabilities", "labels", "dy", "to"];
   const kernel = rowKernel(`crossEntropyGradient ${hard ? "hard" : "soft"}`, operands, tiles, (f) => {
     const one = constant4(f, 1);
-    const lanes = f.let(i32x4.const(0, 4, 8, 12));
+    const offsets = f.let(i32x4.const(0, 4, 8, 12));
     return (row) => {
       const [probabilities, to] = [row.at("probabilities"), row.at("to")];
       const dy = f.let(v128.load32_splat(row.element("dy")));
-      const store = (offset: I32, left: I32, total: V128 | null, t: V128): void => {
+      const store = (offset: I32, lanes: Lanes, total: V128 | null, t: V128): void => {
         const p = v128.load(i32.add(probabilities, offset));
         const difference = f32x4.sub(total === null ? p : f32x4.mul(p, total), t);
-        storeFirst(f, f.let(i32.add(to, offset)), f.let(f32x4.mul(difference, dy)), left);
+        storeLanes(f, f.let(i32.add(to, offset)), f32x4.mul(difference, dy), lanes);
       };
       if (hard) {
         const label = f.let(i32x4.shl(v128.load32_splat(row.element("labels")), 2));
-        row.each((offset, left) => {
-          const here = i32x4.eq(label, i32x4.add(lanes, i32x4.splat(offset)));
-          store(offset, left, null, v128.and(here, one));
+        row.each((offset, lanes) => {
+          const here = i32x4.eq(label, i32x4.add(offsets, i32x4.splat(offset)));
+          store(offset, lanes, null, v128.and(here, one));
         });
       } else {
         const labels = row.at("labels");
         const sums = [f.let(f64x2.const(0, 0)), f.let(f64x2.const(0, 0))] as const;
-        row.each((offset, left) =>
-          addPairs(f, sums, f.let(v128.and(v128.load(i32.add(labels, offset)), firstLanes(left)))),
+        row.each((offset, lanes) =>
+          addPairs(f, sums, f.let(onlyLanes(v128.load(i32.add(labels, offset)), lanes))),
         );
         const total = f.let(f32x4.splat(f32.demote_f64(totalOf(f, sums))));
-        row.each((offset, left) => store(offset, left, total, v128.load(i32.add(labels, offset))));
+        row.each((offset, lanes) => store(offset, lanes, total, v128.load(i32.add(labels, offset))));
       }
     };
   });

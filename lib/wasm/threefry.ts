@@ -7,7 +7,7 @@ import type { FunctionBuilder, I32, Local, V128 } from "./assembler.ts";
 import { emitRun, type Kernel } from "./kernel.ts";
 import type { WasmKernel } from "./launch.ts";
 import { loadWord } from "./nest.ts";
-import { constant4, lesser, storeFirst } from "./vectors.ts";
+import { constant4, lesser, storeUpTo } from "./vectors.ts";
 
 /** Elements of a tile, a multiple of 8. */
 const TILE = 8192;
@@ -55,17 +55,27 @@ function drawKernel(
         const convert = prepare(f, load("table"));
         const first = f.let(i32.mul(tile, TILE));
         const last = f.let(lesser(i32.add(first, TILE), load("count")));
-        f.loop(first, last, 8, (i) => {
+        const whole = f.let(i32.and(last, -8));
+        /** Eight draws. A counter's two words are neighbours. */
+        const draw = (i: Local<"i32">): [low: V128, high: V128] => {
           const counters = i32x4.add(i32x4.splat(i32.shr_u(i, 1)), i32x4.const(0, 1, 2, 3));
           const pair: Words = [f.let(counterHigh), f.let(counters)];
           encipher(f, pair, keys);
-          const address = f.let(i32.add(to, i32.mul(i, 4)));
-          const left = f.let(i32.sub(last, i));
-          // A counter's two words are neighbours.
-          storeFirst(f, address, f.let(convert(f.let(i32x4.shuffle(...pair, [0, 4, 1, 5])))), left);
-          f.if(i32.gt_s(left, 4), () =>
-            storeFirst(f, address, f.let(convert(f.let(i32x4.shuffle(...pair, [2, 6, 3, 7])))), i32.sub(left, 4), 16),
-          );
+          return [
+            convert(f.let(i32x4.shuffle(...pair, [0, 4, 1, 5]))),
+            convert(f.let(i32x4.shuffle(...pair, [2, 6, 3, 7]))),
+          ];
+        };
+        const place = (i: Local<"i32">): Local<"i32"> => f.let(i32.add(to, i32.mul(i, 4)));
+        f.loop(first, whole, 8, (i) => {
+          const address = place(i);
+          draw(i).forEach((drawn, half) => f.do(v128.store(address, drawn, 16 * half)));
+        });
+        f.if(i32.lt_s(whole, last), () => {
+          const address = place(whole);
+          draw(whole).forEach((drawn, half) => {
+            storeUpTo(f, address, drawn, f.let(i32.sub(i32.sub(last, whole), 4 * half)), 16 * half);
+          });
         });
       }),
   };

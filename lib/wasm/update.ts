@@ -7,7 +7,7 @@ import { emitRun, type Kernel, type Target, wordOffset } from "./kernel.ts";
 import { floatBits, type WasmKernel } from "./launch.ts";
 import { loadWord } from "./nest.ts";
 import { multiplyAdd } from "./registerTile.ts";
-import { constant4, lesser, storeFirst } from "./vectors.ts";
+import { constant4, eachVector, lesser, storeLanes } from "./vectors.ts";
 
 /** Elements of a tile, a multiple of 16. */
 const TILE = 16384;
@@ -45,14 +45,13 @@ function updateKernel(
           scalars.map((scalar) => [scalar, f.let(v128.load32_splat(args, wordOffset(words, scalar)))]),
         );
         const zero = constant4(f, 0);
-        f.loop(0, left, 4, (i) => {
+        eachVector(f, left, (_, lanes) => {
           const old = Object.fromEntries(arrays.map((array) => [array, f.let(v128.load(at[array]!))]));
           const changed = Object.entries(step(f, target, old, values)).map(([array, value]) => {
             const kept = masked ? v128.and(value, f32x4.ne(old["mask"]!, zero)) : value;
             return [array, f.let(kept)] as const;
           });
-          const some = f.let(i32.sub(left, i));
-          for (const [array, value] of changed) storeFirst(f, at[array]!, value, some);
+          for (const [array, value] of changed) storeLanes(f, at[array]!, value, lanes);
           for (const array of arrays) f.increment(at[array]!, 16);
         });
       }),

@@ -17,26 +17,52 @@ export function integer4(f: FunctionBuilder, value: number): V128 {
   return f.let(i32x4.const(value, value, value, value));
 }
 
-/** All bits of the first `count` lanes, none of the others. */
-export function firstLanes(count: I32): V128 {
-  return i32x4.lt_s(i32x4.const(0, 1, 2, 3), i32x4.splat(count));
+/** How many lanes of a vector count: all four, or one to three, known when the kernel runs. */
+export type Lanes = "all" | Local<"i32">;
+
+/**
+ * Emits a loop over `count` elements, four at a time, and what remains after it: `body` is emitted twice, and given the
+ * number of the first element. One loop with a look at every store would be shorter, but V8 (Node 20) then moves the
+ * computation of a vector into the branches of its stores, and repeats it for each: draws took twice as long.
+ */
+export function eachVector(f: FunctionBuilder, count: I32, body: (first: Local<"i32">, lanes: Lanes) => void): void {
+  const whole = f.let(i32.and(count, -4));
+  f.loop(0, whole, 4, (i) => body(i, "all"));
+  const rest = f.let(i32.and(count, 3));
+  f.if(rest, () => body(whole, rest));
 }
 
-/** Stores the first `count` lanes, all four if there are more. `v` is read more than once. */
-export function storeFirst(f: FunctionBuilder, address: I32, v: V128, count: I32, offset = 0): void {
+/** The lanes that count; zeros in the others, or the lanes of `otherwise`. */
+export function onlyLanes(v: V128, lanes: Lanes, otherwise?: V128): V128 {
+  if (lanes === "all") return v;
+  const mask = i32x4.lt_s(i32x4.const(0, 1, 2, 3), i32x4.splat(lanes));
+  return otherwise === undefined ? v128.and(v, mask) : v128.bitselect(v, otherwise, mask);
+}
+
+/** Stores the lanes that count. */
+export function storeLanes(f: FunctionBuilder, address: I32, vector: V128, lanes: Lanes, offset = 0): void {
+  if (lanes === "all") {
+    f.do(v128.store(address, vector, offset));
+    return;
+  }
+  const v = f.let(vector);
+  f.if(
+    i32.and(lanes, 2),
+    () => {
+      f.do(v128.store64_lane(address, v, 0, offset));
+      f.if(i32.and(lanes, 1), () => f.do(v128.store32_lane(address, v, 2, offset + 8)));
+    },
+    () => f.do(v128.store32_lane(address, v, 0, offset)),
+  );
+}
+
+/** Stores the first `count` lanes: none if that is not positive, all four if there are more. */
+export function storeUpTo(f: FunctionBuilder, address: I32, vector: V128, count: Local<"i32">, offset = 0): void {
+  const v = f.let(vector);
   f.if(
     i32.ge_s(count, 4),
-    () => f.do(v128.store(address, v, offset)),
-    () => {
-      f.if(
-        i32.and(count, 2),
-        () => {
-          f.do(v128.store64_lane(address, v, 0, offset));
-          f.if(i32.and(count, 1), () => f.do(v128.store32_lane(address, v, 2, offset + 8)));
-        },
-        () => f.if(i32.and(count, 1), () => f.do(v128.store32_lane(address, v, 0, offset))),
-      );
-    },
+    () => storeLanes(f, address, v, "all", offset),
+    () => f.if(i32.gt_s(count, 0), () => storeLanes(f, address, v, count, offset)),
   );
 }
 
@@ -52,8 +78,8 @@ export function copyNumbers(f: FunctionBuilder, to: Local<"i32">, from: Local<"i
     i32.gt_s(count, 128),
     () => f.do(memory.copy(to, from, i32.mul(count, 4))),
     () =>
-      f.loop(0, count, 4, (i) => {
-        storeFirst(f, to, f.let(v128.load(from)), f.let(i32.sub(count, i)));
+      eachVector(f, count, (_, lanes) => {
+        storeLanes(f, to, v128.load(from), lanes);
         f.increment(from, 16);
         f.increment(to, 16);
       }),
