@@ -113,6 +113,9 @@ test("a variable that was overwritten after an operation had read it is refused"
       assert.throws(body, { name: "DeviceError", message });
       assert.throws(() => runtime.step(body), { name: "DeviceError", message });
     }
+    const loss = sum(w);
+    overwrite();
+    assert.throws(() => grad(loss, [w]), { name: "DeviceError", message: /overwritten after sum/ }, "at once");
   }
 });
 

@@ -33,7 +33,7 @@ export interface OpLawOptions {
   /** Stands in the names of the tests. Default: the name. */
   readonly title?: string;
   /** The operation on plain data, in float64, written as one would explain it. */
-  readonly plain: (inputs: readonly Plain[], settings: never) => ArrayLike<number>;
+  readonly plain: (inputs: readonly Plain[], settings: never) => Plain;
   /** The numbers of one input. Default: an even grid from -3 to 3. */
   readonly values?: Values;
   /** Which inputs are ints. Default: none. */
@@ -100,7 +100,7 @@ export function opLaws(op: Op, cases: fc.Arbitrary<Case>, options: OpLawOptions)
   const inputs = cases.chain(inputsOf);
   const tensorsOf = (runtime: Runtime, from: Inputs): Tensor[] =>
     from.values.map((own, i) => runtime.tensor(own, from.shapes[i]!));
-  const plainly = (from: Inputs): ArrayLike<number> =>
+  const plainly = (from: Inputs): Plain =>
     options.plain(from.values.map((own, i) => ({ shape: from.shapes[i]!, values: own })), from.settings as never);
 
   /** The result, and the gradients of its sum with uneven weights, as plain numbers. */
@@ -139,7 +139,9 @@ export function opLaws(op: Op, cases: fc.Arbitrary<Case>, options: OpLawOptions)
   test(`${title}: the oracle agrees with plain arithmetic`, () => {
     fc.assert(
       fc.property(inputs, (from) => {
-        assertClose(apply(tensorsOf(exact, from), from.settings).readSync(), plainly(from), exactness, "result");
+        const [got, want] = [apply(tensorsOf(exact, from), from.settings), plainly(from)];
+        assert.deepEqual(got.shape, want.shape);
+        assertClose(got.readSync(), want.values, exactness, "result");
       }),
       { numRuns: 2 * runs },
     );
@@ -205,7 +207,7 @@ export function opLaws(op: Op, cases: fc.Arbitrary<Case>, options: OpLawOptions)
             const kept = { ...whole, values: whole.values.map((own, i) => (isInt(i) ? from.values[i]! : own)) };
             const y = runtime.step(() => apply(tensorsOf(runtime, kept), kept.settings));
             assert.equal(y.type, "int");
-            assert.deepEqual(await y.read(), Int32Array.from(plainly(kept)));
+            assert.deepEqual(await y.read(), Int32Array.from(plainly(kept).values));
           }),
           { numRuns: runs },
         );
@@ -256,7 +258,7 @@ export function elementwiseLaws(op: Op, f: (...x: number[]) => number, options: 
 }
 
 /** `f` on inputs stretched to their common shape: axes are aligned at the right, and an axis of 1 is repeated. */
-export function each(f: (...x: number[]) => number): (inputs: readonly Plain[]) => number[] {
+export function each(f: (...x: number[]) => number): (inputs: readonly Plain[]) => Plain {
   return (inputs) => {
     const rank = Math.max(...inputs.map(({ shape }) => shape.length));
     const aligned = inputs.map(({ shape, values }) => ({
@@ -264,7 +266,7 @@ export function each(f: (...x: number[]) => number): (inputs: readonly Plain[]) 
       values,
     }));
     const full = Array.from({ length: rank }, (_, axis) => Math.max(...aligned.map(({ shape }) => shape[axis]!)));
-    return indices(full).map((index) =>
+    return fill(full, (index) =>
       f(...aligned.map((own) => at(own, index.map((i, axis) => (own.shape[axis] === 1 ? 0 : i))))),
     );
   };
@@ -277,6 +279,11 @@ export function indices(shape: Shape): number[][] {
     all = all.flatMap((index) => Array.from({ length: size }, (_, i) => [...index, i]));
   }
   return all;
+}
+
+/** A tensor of `shape` from its elements by index. */
+export function fill(shape: Shape, f: (index: number[]) => number): Plain {
+  return { shape, values: indices(shape).map(f) };
 }
 
 /** The element at an index. */

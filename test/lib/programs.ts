@@ -5,7 +5,7 @@ import { reshape, slice } from "../../lib/ops/layout.ts";
 import { broadcastTo, sum } from "../../lib/ops/sum.ts";
 import { equalShapes, type Shape } from "../../lib/shape.ts";
 import type { Tensor, Variable } from "../../lib/tensor.ts";
-import { at, each, indices, type Plain } from "./laws.ts";
+import { at, each, fill, type Plain } from "./laws.ts";
 
 /** One line of a random program: what to do with which of the values made so far, counted from any number. */
 export interface Line {
@@ -48,8 +48,7 @@ export function runProgram(lines: readonly Line[], values: Value[], read: (value
     // Bounded, so that no chain of them overflows.
     square: [(x: Tensor) => clip(square(x), -4, 4), (x: number) => Math.min(x * x, 4)],
   } as const;
-  const push = (tensor: Tensor, numbers: ArrayLike<number>): void =>
-    void values.push({ tensor, plain: { shape: tensor.shape, values: numbers } });
+  const push = (tensor: Tensor, plain: Plain): void => void values.push({ tensor, plain });
   /** The first value from number `from` on that `fits`. */
   const find = (from: number, fits: (shape: Shape) => boolean): Value | undefined =>
     values.map((_, i) => values[(from + i) % values.length]!).find(({ plain }) => fits(plain.shape));
@@ -75,23 +74,24 @@ export function runProgram(lines: readonly Line[], values: Value[], read: (value
         break;
       case "reshape": {
         const other = { "2,3": [6], "6": [2, 3], "3": [1, 3], "1,3": [3] }[shape.join()]!;
-        push(reshape(x.tensor, other), Array.from(x.plain.values));
+        push(reshape(x.tensor, other), { shape: other, values: Array.from(x.plain.values) });
         break;
       }
       case "row": {
         const matrix = find(a, (other) => equalShapes(other, [2, 3]))!;
-        push(slice(matrix.tensor, [b % 2, 0], [1, 3]), indices([3]).map((i) => at(matrix.plain, [b % 2, ...i])));
+        const row = fill([1, 3], ([, i]) => at(matrix.plain, [b % 2, i!]));
+        push(slice(matrix.tensor, [b % 2, 0], [1, 3]), row);
         break;
       }
       case "sum": {
         const matrix = find(a, (other) => equalShapes(other, [2, 3]))!;
-        const column = (i: readonly number[]): number => at(matrix.plain, [0, ...i]) + at(matrix.plain, [1, ...i]);
-        push(sum(matrix.tensor, { axes: [0] }), indices([3]).map(column));
+        const sums = fill([3], ([i]) => at(matrix.plain, [0, i!]) + at(matrix.plain, [1, i!]));
+        push(sum(matrix.tensor, { axes: [0] }), sums);
         break;
       }
       case "stretch": {
         const row = find(a, (other) => equalShapes(other, [3]))!;
-        push(broadcastTo(row.tensor, [2, 3]), [...Array.from(row.plain.values), ...Array.from(row.plain.values)]);
+        push(broadcastTo(row.tensor, [2, 3]), fill([2, 3], ([, i]) => at(row.plain, [i!])));
         break;
       }
       case "assign": {

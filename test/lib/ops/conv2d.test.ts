@@ -5,7 +5,7 @@ import { conv2d } from "../../../lib/ops/conv2d.ts";
 import type { Padding } from "../../../lib/ops/convolution.ts";
 import type { Tensor } from "../../../lib/tensor.ts";
 import { gridNumber, list } from "../arbitraries.ts";
-import { at, indices, opLaws, type Plain } from "../laws.ts";
+import { at, each, fill, indices, opLaws, type Plain } from "../laws.ts";
 import { exactRuntime } from "../runtimes.ts";
 
 interface Settings {
@@ -44,7 +44,7 @@ function margins(length: number, kernel: number, stride: number, padding: Paddin
 }
 
 /** Pads the images, then slides the window over them. */
-function plain([x, w, bias]: readonly Plain[], { stride = 1, padding = "valid" }: Settings): number[] {
+function plain([x, w, bias]: readonly Plain[], { stride = 1, padding = "valid" }: Settings): Plain {
   const [batch, height, width, channels] = x!.shape as [number, number, number, number];
   const [kh, kw, , filters] = w!.shape as [number, number, number, number];
   const [sv, sh] = typeof stride === "number" ? [stride, stride] : stride;
@@ -57,7 +57,7 @@ function plain([x, w, bias]: readonly Plain[], { stride = 1, padding = "valid" }
   const rows = Math.floor((top + height + bottom - kh) / sv) + 1;
   const columns = Math.floor((left + width + right - kw) / sh) + 1;
   const window = indices([kh, kw, channels]);
-  return indices([batch, rows, columns, filters]).map(([n, row, column, f]) =>
+  return fill([batch, rows, columns, filters], ([n, row, column, f]) =>
     window.reduce(
       (sum, [i, j, c]) => sum + pixel(n!, row! * sv + i!, column! * sh + j!, c!) * at(w!, [i!, j!, c!, f!]),
       bias === undefined ? 0 : at(bias, [f!]),
@@ -103,7 +103,7 @@ opLaws(
   {
     name: "conv2d",
     title: "conv2d with a bias and a rectifier",
-    plain: (inputs, settings: Settings) => plain(inputs, settings).map((x) => Math.max(0, x)),
+    plain: (inputs, settings: Settings) => each((x) => Math.max(0, x))([plain(inputs, settings)]),
     // Filters are switched on or off by a bias that no sum reaches: far from the rectifier's kink.
     values: (size, index) => list(index === 2 ? fc.constantFrom(-900, 900) : gridNumber, size),
     sums: true,

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { gather, scatterAdd } from "../../../lib/ops/gather.ts";
 import { sizeOf } from "../../../lib/shape.ts";
 import { dim, gridNumber, list, shapes } from "../arbitraries.ts";
-import { at, indices, opLaws } from "../laws.ts";
+import { at, fill, opLaws } from "../laws.ts";
 import { devices, runtimeOf } from "../runtimes.ts";
 
 opLaws(
@@ -15,9 +15,10 @@ opLaws(
     anyType: [0],
     values: (size, index, [table]) => list(index === 1 ? fc.nat(table![0]! - 1) : gridNumber, size),
     plain: ([table, picked]) => {
-      const rows = table!.shape.slice(1);
-      const rowAt = (i: number): number[] => indices(rows).map((rest) => at(table!, [i, ...rest]));
-      return indices(picked!.shape).flatMap((index) => rowAt(at(picked!, index)));
+      const depth = picked!.shape.length;
+      return fill([...picked!.shape, ...table!.shape.slice(1)], (index) =>
+        at(table!, [at(picked!, index.slice(0, depth)), ...index.slice(depth)]),
+      );
     },
     sums: true,
     tolerance: 4e-6,
@@ -40,7 +41,7 @@ opLaws(
       for (let i = 0; i < updates!.values.length; i++) {
         sums[named!.values[Math.floor(i / row)]! * row + (i % row)]! += updates!.values[i]!;
       }
-      return sums;
+      return { shape: [size, ...updates!.shape.slice(named!.shape.length)], values: sums };
     },
     sums: true,
     tolerance: 4e-6,

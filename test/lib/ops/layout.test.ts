@@ -5,7 +5,7 @@ import { concat, pad, reshape, slice, transpose } from "../../../lib/ops/layout.
 import { type Shape, sizeOf } from "../../../lib/shape.ts";
 import type { Tensor } from "../../../lib/tensor.ts";
 import { dim, shapes } from "../arbitraries.ts";
-import { at, indices, opLaws } from "../laws.ts";
+import { at, fill, opLaws } from "../laws.ts";
 import { exactRuntime } from "../runtimes.ts";
 
 const anyType = [0];
@@ -19,7 +19,10 @@ opLaws(
     }),
   ),
   {
-    plain: ([x]) => x!.values,
+    plain: ([x], to: Shape) => {
+      const known = sizeOf(to.filter((axis) => axis !== -1));
+      return { shape: to.map((axis) => (axis === -1 ? x!.values.length / known : axis)), values: x!.values };
+    },
     anyType,
     refused: [
       [{ shapes: [[2, 3]], settings: [4] }, /\[2, 3\] has 6 elements, \[4\] does not$/],
@@ -44,7 +47,7 @@ opLaws(
   {
     plain: ([x], order: readonly number[]) => {
       const from = order.map((axis) => (axis < 0 ? axis + x!.shape.length : axis));
-      return indices(from.map((axis) => x!.shape[axis]!)).map((index) =>
+      return fill(from.map((axis) => x!.shape[axis]!), (index) =>
         at(x!, x!.shape.map((_, axis) => index[from.indexOf(axis)]!)),
       );
     },
@@ -81,7 +84,7 @@ opLaws(
   {
     name: "slice",
     plain: ([x], { start, shape }: Block) =>
-      indices(shape).map((index) => at(x!, index.map((i, axis) => i + start[axis]!))),
+      fill(shape, (index) => at(x!, index.map((i, axis) => i + start[axis]!))),
     anyType,
     refused: [
       [
@@ -107,7 +110,7 @@ opLaws(
   ),
   {
     plain: ([x], margins: Margins) =>
-      indices(x!.shape.map((size, axis) => margins[axis]![0] + size + margins[axis]![1])).map((index) => {
+      fill(x!.shape.map((size, axis) => margins[axis]![0] + size + margins[axis]![1]), (index) => {
         const inside = index.map((i, axis) => i - margins[axis]![0]);
         return inside.every((i, axis) => i >= 0 && i < x!.shape[axis]!) ? at(x!, inside) : 0;
       }),
@@ -135,7 +138,7 @@ opLaws((a: Tensor, b: Tensor, c: Tensor, axis?: number) => concat([a, b, c], axi
     const full = inputs[0]!.shape.map((size, i) =>
       i === along ? inputs.reduce((sum, { shape }) => sum + shape[i]!, 0) : size,
     );
-    return indices(full).map((index) => {
+    return fill(full, (index) => {
       let left = index[along]!;
       let k = 0;
       while (left >= inputs[k]!.shape[along]!) left -= inputs[k++]!.shape[along]!;

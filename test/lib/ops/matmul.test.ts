@@ -6,7 +6,7 @@ import { add } from "../../../lib/ops/arithmetic.ts";
 import { matmul, type ProductOptions } from "../../../lib/ops/matmul.ts";
 import type { Tensor } from "../../../lib/tensor.ts";
 import { dim, gridNumber, list } from "../arbitraries.ts";
-import { at, indices, opLaws, type Plain } from "../laws.ts";
+import { at, each, fill, opLaws, type Plain } from "../laws.ts";
 import { devices, runtimeOf } from "../runtimes.ts";
 
 type Sides = Pick<ProductOptions, "transposeA" | "transposeB">;
@@ -18,15 +18,17 @@ function shapesOf(m: number, k: number, n: number, { transposeA = false, transpo
 }
 
 /** C[i, j] = bias[j] + Σ A[i, p] B[p, j]. */
-function plain([a, b, bias]: readonly Plain[], { transposeA = false, transposeB = false }: Sides): number[] {
+function plain([a, b, bias]: readonly Plain[], { transposeA = false, transposeB = false }: Sides): Plain {
   const [m, k] = transposeA ? [a!.shape[1]!, a!.shape[0]!] : [a!.shape[0]!, a!.shape[1]!];
   const n = b!.shape[transposeB ? 0 : 1]!;
-  return indices([m, n]).map(([i, j]) => {
+  return fill([m, n], ([i, j]) => {
     let sum = bias === undefined ? 0 : at(bias, [j!]);
     for (let p = 0; p < k; p++) sum += at(a!, transposeA ? [p, i!] : [i!, p]) * at(b!, transposeB ? [j!, p] : [p, j!]);
     return sum;
   });
 }
+
+const rectified = (x: Plain): Plain => each((value) => Math.max(0, value))([x]);
 
 const cases = fc
   .tuple(dim, dim, dim, sides)
@@ -89,7 +91,7 @@ opLaws(
   {
     name: "matmul",
     title: "matmul with a bias and a rectifier",
-    plain: (inputs, settings: Sides) => plain(inputs, settings).map((x) => Math.max(0, x)),
+    plain: (inputs, settings: Sides) => rectified(plain(inputs, settings)),
     values: clear,
     sums: true,
     tolerance: 4e-6,

@@ -6,7 +6,7 @@ import { maxPool2d } from "../../../lib/ops/maxPool2d.ts";
 import { sum } from "../../../lib/ops/sum.ts";
 import type { Tensor } from "../../../lib/tensor.ts";
 import { distinct } from "../arbitraries.ts";
-import { at, indices, opLaws } from "../laws.ts";
+import { at, fill, indices, opLaws } from "../laws.ts";
 import { devices, exactRuntime, runtimeOf } from "../runtimes.ts";
 
 interface Settings {
@@ -33,7 +33,7 @@ opLaws((x: Tensor, { size, stride }: Settings) => maxPool2d(x, size, stride), ca
     const [batch, height, width, channels] = x!.shape as [number, number, number, number];
     const rows = Math.floor((height - size) / stride) + 1;
     const columns = Math.floor((width - size) / stride) + 1;
-    return indices([batch, rows, columns, channels]).map(([n, row, column, c]) =>
+    return fill([batch, rows, columns, channels], ([n, row, column, c]) =>
       Math.max(...indices([size, size]).map(([i, j]) => at(x!, [n!, row! * stride + i!, column! * stride + j!, c!]))),
     );
   },

@@ -6,11 +6,16 @@ import { dim, grid, gridNumber, list, shapes } from "../arbitraries.ts";
 import { opLaws, type Plain } from "../laws.ts";
 import { devices, runtimeOf } from "../runtimes.ts";
 
-/** `f` of each row along the last axis, end to end. */
-function byRow({ shape, values }: Plain, f: (row: number[], i: number) => number | number[]): number[] {
+/** The rows along the last axis. */
+function rowsOf({ shape, values }: Plain): number[][] {
   const size = shape.at(-1)!;
   const all = Array.from(values);
-  return Array.from({ length: all.length / size }, (_, i) => f(all.slice(i * size, (i + 1) * size), i)).flat();
+  return Array.from({ length: all.length / size }, (_, i) => all.slice(i * size, (i + 1) * size));
+}
+
+/** `f` of every row. */
+function byRow(x: Plain, f: (row: number[]) => number[]): Plain {
+  return { shape: x.shape, values: rowsOf(x).flatMap(f) };
 }
 
 /** ln Σ exp, straight from the formula: fine for small numbers. */
@@ -36,7 +41,10 @@ opLaws(crossEntropy, logits.map(([n, c]) => [[n, c], [n]]), {
   title: "crossEntropy of hard labels",
   ints: [1],
   values: (size, index, [x]) => list(index === 1 ? fc.nat(x![1]! - 1) : gridNumber, size),
-  plain: ([x, labels]) => byRow(x!, (row, i) => logSumExp(row) - row[labels!.values[i]!]!),
+  plain: ([x, labels]) => ({
+    shape: labels!.shape,
+    values: rowsOf(x!).map((row, i) => logSumExp(row) - row[labels!.values[i]!]!),
+  }),
   large: [[[67, 10], [67]]],
   refused: [
     [
@@ -53,8 +61,10 @@ opLaws(crossEntropy, logits.map(([n, c]) => [[n, c], [n, c]]), {
   // Any weights, not only those that sum to 1.
   values: (size, index) => list(index === 1 ? grid(0, 2) : gridNumber, size),
   plain: ([x, labels]) => {
-    const weights = byRow(labels!, (row) => [row] as unknown as number[]) as unknown as number[][];
-    return byRow(x!, (row, i) => row.reduce((sum, v, j) => sum + weights[i]![j]! * (logSumExp(row) - v), 0));
+    const weights = rowsOf(labels!);
+    const loss = (row: number[], i: number): number =>
+      row.reduce((sum, v, j) => sum + weights[i]![j]! * (logSumExp(row) - v), 0);
+    return { shape: [weights.length], values: rowsOf(x!).map(loss) };
   },
   tolerance: 4e-6,
   large: [[[67, 10], [67, 10]]],

@@ -7,7 +7,7 @@ import { broadcastTo, sum, sumTo } from "../../../lib/ops/sum.ts";
 import type { Shape } from "../../../lib/shape.ts";
 import type { Tensor } from "../../../lib/tensor.ts";
 import { distinct, shapes, stretching } from "../arbitraries.ts";
-import { at, indices, opLaws, type Plain } from "../laws.ts";
+import { at, fill, indices, opLaws, type Plain } from "../laws.ts";
 import { devices, exactRuntime, runtimeOf } from "../runtimes.ts";
 
 interface Settings {
@@ -33,15 +33,16 @@ const reductions = shapes().chain((shape) =>
 );
 
 /** `f` of every list of elements whose indices differ along `axes` only. */
-function along(f: (list: number[]) => number): (inputs: readonly Plain[], settings: Settings) => number[] {
-  return ([x], { axes }) => {
+function along(f: (list: number[]) => number): (inputs: readonly Plain[], settings: Settings) => Plain {
+  return ([x], { axes, keep = false }) => {
     const gone = axes?.map((axis) => (axis < 0 ? axis + x!.shape.length : axis)) ?? x!.shape.map((_, axis) => axis);
     const groups = new Map<string, number[]>();
     for (const index of indices(x!.shape)) {
       const key = index.map((i, axis) => (gone.includes(axis) ? 0 : i)).join();
       groups.set(key, [...(groups.get(key) ?? []), at(x!, index)]);
     }
-    return [...groups.values()].map(f);
+    const shape = x!.shape.flatMap((size, axis) => (!gone.includes(axis) ? [size] : keep ? [1] : []));
+    return { shape, values: [...groups.values()].map(f) };
   };
 }
 
@@ -88,7 +89,7 @@ opLaws((x: Tensor, shape: Shape) => broadcastTo(x, shape), stretching(1).chain((
 ), {
   name: "broadcastTo",
   plain: ([x], shape: Shape) =>
-    indices(shape).map((index) =>
+    fill(shape, (index) =>
       at(x!, x!.shape.map((size, axis) => (size === 1 ? 0 : index[shape.length - x!.shape.length + axis]!))),
     ),
   sums: true,
