@@ -23,7 +23,7 @@ export function grad(loss: Tensor, targets: readonly Tensor[]): Tensor[] {
     }
     for (const tensor of tape.reverse()) {
       const dy = gradients.get(tensor);
-      if (dy === undefined || !dependent.has(tensor)) continue;
+      if (dy === undefined) continue;
       const { name, sequence, inputs, gradient } = tensor.entry!;
       const needs = inputs.map((input) => dependent.has(input));
       if (!needs.includes(true)) continue;
