@@ -60,8 +60,16 @@ function spread(values: number[], digits: number): string {
   return `${at(0.5)} (${at(0.1)} to ${at(0.9)})`;
 }
 
-const perSecond = (count: number, seconds: number[]): string => spread(seconds.map((s) => count / s / 1e6), 1);
-const ratio = (seconds: number[], yardstick: number[]): string => spread(seconds.map((s, i) => yardstick[i]! / s), 2);
+const perSecond = (count: number, seconds: number[]): string =>
+  spread(
+    seconds.map((s) => count / s / 1e6),
+    1,
+  );
+const ratio = (seconds: number[], yardstick: number[]): string =>
+  spread(
+    seconds.map((s, i) => yardstick[i]! / s),
+    2,
+  );
 
 function table(header: string[], rows: string[][]): void {
   console.log(`\n| ${header.join(" | ")} |\n|${" --- |".repeat(header.length)}`);
@@ -94,7 +102,10 @@ function bell(): void {
 
   const ours = {
     Huffman: { codec: huffman({ count, alphabet: 32 }) as Codec<never>, value: chooseHuffman(symbols, 32) as never },
-    "rANS, interleaved": { codec: rans({ count, alphabet: 32 }) as Codec<never>, value: chooseRans(symbols, 32) as never },
+    "rANS, interleaved": {
+      codec: rans({ count, alphabet: 32 }) as Codec<never>,
+      value: chooseRans(symbols, 32) as never,
+    },
     "rANS, single": {
       codec: rans({ count, alphabet: 32 }) as Codec<never>,
       value: { ...chooseRans(symbols, 32), form: "single" } as never,
@@ -113,7 +124,9 @@ function bell(): void {
   }
   const seconds = race(candidates);
 
-  console.log(`\n## ${count.toLocaleString("en")} symbols clamp(floor(4 z) + 16, 0, 31), entropy ${Math.round(entropy)} bytes`);
+  console.log(
+    `\n## ${count.toLocaleString("en")} symbols clamp(floor(4 z) + 16, 0, 31), entropy ${Math.round(entropy)} bytes`,
+  );
   const over = (size: number): string[] => [String(size), `${(100 * (size / entropy - 1)).toFixed(3)} %`];
   table(
     ["coder", "bytes", "over entropy", "write, M symbols/s", "to deflate", "read, M symbols/s", "to inflate"],
@@ -126,7 +139,14 @@ function bell(): void {
         perSecond(count, seconds[`${name} read`]!),
         ratio(seconds[`${name} read`]!, seconds["inflate"]!),
       ]),
-      ["zlib, Huffman only", ...over(deflated.length), perSecond(count, seconds["deflate"]!), "1", perSecond(count, seconds["inflate"]!), "1"],
+      [
+        "zlib, Huffman only",
+        ...over(deflated.length),
+        perSecond(count, seconds["deflate"]!),
+        "1",
+        perSecond(count, seconds["inflate"]!),
+        "1",
+      ],
       ["gzip -9", ...over(gzip(raw)), "", "", "", ""],
       ["brotli 11", ...over(brotli(raw)), "", "", "", ""],
       ["zstd 19", ...(zstd(raw) === undefined ? ["not in this Node", ""] : over(zstd(raw)!)), "", "", "", ""],
@@ -175,13 +195,18 @@ function networks(): void {
   const small = [[5, 5, 1, 6], [6], [5, 5, 6, 12], [12], [192, 20], [20], [20, 10], [10]];
   const rows: string[][] = [];
   const speeds: string[][] = [];
-  for (const [name, shapes] of [["LeNet-5, live part", small], ["LeNet-300-100", dense]] as const) {
+  for (const [name, shapes] of [
+    ["LeNet-5, live part", small],
+    ["LeNet-300-100", dense],
+  ] as const) {
     const network = prunedNetwork(shapes);
     const inHuffman = network.reduce((sum, row) => sum + huffmanBytes(row), 0);
     const nonzero = network.reduce((sum, row) => {
       const values = row.filter((value) => value !== 0);
       const places = chooseSparse(nonzeroPositions(row), row.length);
-      return sum + encode(sparse({ length: row.length }), places).length + (values.length > 0 ? huffmanBytes(values) : 0);
+      return (
+        sum + encode(sparse({ length: row.length }), places).length + (values.length > 0 ? huffmanBytes(values) : 0)
+      );
     }, 0);
     const bytes = encode(levels({ shapes }), network);
     const raw = Uint8Array.from(network.flatMap((row) => [...row].map((value) => value & 255)));
@@ -208,11 +233,20 @@ function networks(): void {
       perSecond(decisions, seconds["write"]!),
       perSecond(decisions, seconds["read"]!),
       perSecond(raw.length, seconds["read"]!),
-      spread(seconds["price"]!.map((s) => 1000 * s), 2),
+      spread(
+        seconds["price"]!.map((s) => 1000 * s),
+        2,
+      ),
     ]);
   }
-  table(["network", "levels", "mixed", "below Huffman", "Huffman", "gaps + Huffman", "gzip -9", "brotli 11", "zstd 19"], rows);
-  table(["network", "binary decisions", "write, M decisions/s", "read, M decisions/s", "read, M levels/s", "codedBits, ms"], speeds);
+  table(
+    ["network", "levels", "mixed", "below Huffman", "Huffman", "gaps + Huffman", "gzip -9", "brotli 11", "zstd 19"],
+    rows,
+  );
+  table(
+    ["network", "binary decisions", "write, M decisions/s", "read, M decisions/s", "read, M levels/s", "codedBits, ms"],
+    speeds,
+  );
 }
 
 function huffmanBytes(row: Int32Array): number {

@@ -83,9 +83,9 @@ export function chooseHuffman(symbols: ArrayLike<number>, alphabet: number): Huf
 
 /**
  * The best code lengths of at most `limit` bits for symbols that occur `counts` times; 0 where the count is 0. By
- * package-merge (Larmore and Hirschberg 1990): a row of n leaves, then `limit` - 1 times: pair up neighbours of the row,
- * merge the leaves in by weight. The first 2n - 2 of the last row are taken, each pair stands for two of the row before,
- * and a symbol's length is how often its leaf is taken.
+ * package-merge (Larmore and Hirschberg 1990): a row of n leaves, then `limit` - 1 times: pair up neighbours of the
+ * row, merge the leaves in by weight. The first 2n - 2 of the last row are taken, each pair stands for two of the row
+ * before, and a symbol's length is how often its leaf is taken.
  */
 export function codeLengths(counts: ArrayLike<number>, limit: number = maxLength): Uint8Array {
   const lengths = new Uint8Array(counts.length);
@@ -103,7 +103,7 @@ export function codeLengths(counts: ArrayLike<number>, limit: number = maxLength
   for (let row = 0; row < limit; row++) {
     const weights: number[] = [];
     const isLeaf: boolean[] = [];
-    for (let leaf = 0, pair = 0; leaf < leaves.length || pair < pairs.length; ) {
+    for (let leaf = 0, pair = 0; leaf < leaves.length || pair < pairs.length;) {
       const weight = leaf < leaves.length ? counts[leaves[leaf]!]! : Infinity;
       const takesLeaf = pair >= pairs.length || weight <= pairs[pair]!;
       weights.push(takesLeaf ? weight : pairs[pair]!);
@@ -187,7 +187,8 @@ function readLengths(from: BitReader, lengths: Uint8Array): void {
     }
     lengths[symbol] = value;
     filled += complete >>> value;
-    if (filled > complete) from.fail("huffman-oversubscribed", `huffman: code lengths oversubscribe the tree at symbol ${symbol}`);
+    if (filled > complete)
+      from.fail("huffman-oversubscribed", `huffman: code lengths oversubscribe the tree at symbol ${symbol}`);
   }
 }
 
@@ -308,9 +309,9 @@ function lookup(lengths: Uint8Array, budget: Budget): Int32Array {
   }
   const first = table.slice();
   for (let window = 0; window < size; window++) {
-    const length = first[window]! >>> 24 & 15;
+    const length = (first[window]! >>> 24) & 15;
     const next = first[(window << length) & (size - 1)]!;
-    const both = length + (next >>> 24 & 15);
+    const both = length + ((next >>> 24) & 15);
     if (first[window] === 0 || next === 0 || both > windowBits) continue;
     table[window] = (first[window]! & 4095) | ((next & 4095) << 12) | (both << 24) | (2 << 28);
   }

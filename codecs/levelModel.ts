@@ -1,7 +1,8 @@
 import type { Budget } from "./codec.ts";
 import { biasRules, type BitRule, denseRules, type KindRules, spatialRules } from "./levelRules.ts";
 import { Contexts, Mixer } from "./mixing.ts";
-import { type BitCoder, Context, costOf } from "./range.ts";
+import { costOf } from "./cost.ts";
+import { type BitCoder, Context } from "./range.ts";
 
 /** A tensor as the model sees it. Format: section "Levels". */
 export interface Grid {
@@ -108,7 +109,10 @@ export class LevelModel {
       end = families.end;
       return families;
     });
-    this.#contexts = new Contexts(budget?.uint16(end) ?? new Uint16Array(end), budget?.uint16(end) ?? new Uint16Array(end));
+    this.#contexts = new Contexts(
+      budget?.uint16(end) ?? new Uint16Array(end),
+      budget?.uint16(end) ?? new Uint16Array(end),
+    );
     const mixersOf = ({ zero, sign, magnitude }: KindRules): Mixers => ({
       zero: new Mixer(this.#contexts, zero),
       sign: new Mixer(this.#contexts, sign),
@@ -124,7 +128,8 @@ export class LevelModel {
     this.#first = this.#families[t]!;
     this.#mixer = this.#mixers[grid.kind];
     const rules = this.#rules[grid.kind];
-    const start = (first: number, { starts }: BitRule): void => starts.forEach((zero, k) => this.#contexts.start(first + k, zero));
+    const start = (first: number, { starts }: BitRule): void =>
+      starts.forEach((zero, k) => this.#contexts.start(first + k, zero));
     start(this.#first.zero, rules.zero);
     start(this.#first.sign, rules.sign);
     start(this.#first.magnitude, rules.magnitude);
@@ -218,7 +223,8 @@ export class LevelModel {
     const far = Math.abs(this.#neighbour(0, 2)) + Math.abs(this.#neighbour(2, 0));
     const wide = 2 * (left + up) + upLeft + upRight + far;
     chosen[3] = wideStart + wideClass[Math.min(wide, wideClass.length - 1)]!;
-    chosen[4] = nearStart + 27 * Math.min(2, left) + 9 * Math.min(2, up) + 3 * Math.min(2, upLeft) + Math.min(2, upRight);
+    chosen[4] =
+      nearStart + 27 * Math.min(2, left) + 9 * Math.min(2, up) + 3 * Math.min(2, upLeft) + Math.min(2, upRight);
     chosen[5] = first.zeroOfRow + (this.#y * width + this.#x) * inputs + this.#input;
     chosen[6] = several ? first.zeroOfKernel + this.#input * outputs + this.#output : -1;
   }

@@ -24,14 +24,22 @@ const magnitudeCounting = { rate: 64, base: counting(26, 500), further: counting
 export const spatialRules: KindRules = {
   zero: { ...zeroCounting, weights: [62300, 23500, 16100, 17900, 7100, 16400, 9800], starts: [45000] },
   sign: { ...signCounting, weights: [53000, 47600, 35500, 19700, -13100], starts: [32768] },
-  magnitude: { ...magnitudeCounting, weights: [65500, 15100, 11900, 25100], starts: [36000, 46000, 48200, 52000, 54000, 56000] },
+  magnitude: {
+    ...magnitudeCounting,
+    weights: [65500, 15100, 11900, 25100],
+    starts: [36000, 46000, 48200, 52000, 54000, 56000],
+  },
 };
 
 /** Dense matrices. */
 export const denseRules: KindRules = {
   zero: { ...zeroCounting, weights: [62200, 12000, 6000], starts: [19800] },
   sign: { ...signCounting, weights: [59500], starts: [32768] },
-  magnitude: { ...magnitudeCounting, weights: [58400, 6000, -7100], starts: [33200, 38200, 48800, 51000, 53800, 56000] },
+  magnitude: {
+    ...magnitudeCounting,
+    weights: [58400, 6000, -7100],
+    starts: [33200, 38200, 48800, 51000, 53800, 56000],
+  },
 };
 
 /** One number per output. The first base of `zero` is for outputs that have no weights. */

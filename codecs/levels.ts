@@ -1,6 +1,7 @@
 import type { Codec } from "./codec.ts";
 import { type Grid, largestLevel, LevelModel } from "./levelModel.ts";
-import { type BitCoder, BitMeter, Context, RangeDecoder, RangeEncoder } from "./range.ts";
+import { BitMeter } from "./cost.ts";
+import { type BitCoder, Context, RangeDecoder, RangeEncoder } from "./range.ts";
 
 /**
  * Small whole numbers in the shapes of a network's tensors, coded bit by bit with everything that is known so far:
@@ -29,7 +30,13 @@ export function levels({ shapes }: { shapes: Shapes }): Codec<Int32Array[]> {
       from.field("levels");
       const found = grids.map(({ size }) => budget.int32(size));
       const coder = new RangeDecoder(from);
-      walk({ coder, grids, model: new LevelModel(grids, budget), found, fail: (code, message) => from.fail(code, message) });
+      walk({
+        coder,
+        grids,
+        model: new LevelModel(grids, budget),
+        found,
+        fail: (code, message) => from.fail(code, message),
+      });
       coder.finish(from);
       return found;
     },
@@ -86,7 +93,8 @@ function gridsOf(shapes: Shapes): Grid[] {
       [height, width, inputs] = shape as [number, number, number];
     } else {
       // "Otherwise, if the inputs make a square image with as many channels as there were outputs before, that image."
-      const side = Math.floor(Math.sqrt(inputs / before) + 0.5);
+      let side = 1;
+      while (side * side * before < inputs) side += 1;
       if (side * side * before === inputs) [height, width, inputs] = [side, side, before];
     }
     before = outputs;
@@ -156,7 +164,10 @@ function walk({ coder, grids, model, given, found, choose, fail }: WalkOptions):
     // "Every unit that is said to be live is."
     if (source === undefined) {
       const found = liveUnits(grid, target);
-      for (const [said, { live }] of [[liveInputs, found.inputs], [liveOutputs, found.outputs]] as const) {
+      for (const [said, { live }] of [
+        [liveInputs, found.inputs],
+        [liveOutputs, found.outputs],
+      ] as const) {
         if (said.count > 1 && live.length < said.live.length) {
           fail!("levels-live", `levels: tensor ${t} has an input or an output that is said to be live and is not`);
         }

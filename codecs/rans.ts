@@ -1,10 +1,11 @@
 import { BitReader, BitWriter } from "./bits.ts";
 import type { ByteReader } from "./bytes.ts";
 import type { Budget, Codec } from "./codec.ts";
+import { costOf } from "./cost.ts";
 import { StepReader, StepWriter, width } from "./golomb.ts";
 
 /**
- * Symbols and the frequencies chosen for them (J. Duda 2013, range variant). Format: section "rANS". The frequencies are
+ * Symbols and the frequencies chosen for them (J. Duda 2013, range variant). Format: section "rANS". Frequencies are
  * part of the value: a choice that is not the best is kept and written again as it was.
  */
 export interface Rans {
@@ -35,9 +36,8 @@ export function rans({ count, alphabet }: { count: number; alphabet: number }): 
     write(value, to) {
       const { form, bits, frequencies, symbols } = value;
       if (frequencies.length !== alphabet || symbols.length !== count) {
-        throw new RangeError(
-          `rans: expected ${alphabet} frequencies and ${count} symbols, got ${frequencies.length} and ${symbols.length}`,
-        );
+        const found = `${frequencies.length} and ${symbols.length}`;
+        throw new RangeError(`rans: expected ${alphabet} frequencies and ${count} symbols, got ${found}`);
       }
       if (count === 0) {
         const { form: emptyForm, bits: emptyBits } = nothing;
@@ -93,7 +93,7 @@ export function chooseRans(symbols: ArrayLike<number>, alphabet: number): Rans {
     const frequencies = normalize(counts, bits);
     let cost = tableBits(frequencies);
     for (let symbol = 0; symbol < alphabet; symbol++) {
-      if (counts[symbol]! > 0) cost += counts[symbol]! * (bits - Math.log2(frequencies[symbol]!));
+      if (counts[symbol]! > 0) cost += counts[symbol]! * costOf(frequencies[symbol]! * 2 ** (16 - bits));
     }
     if (best === undefined || cost < best.cost) best = { bits, frequencies, cost };
   }
@@ -162,7 +162,8 @@ function writeFrequencies(bits: number, frequencies: Uint32Array, to: BitWriter)
 
 function readFrequencies(from: BitReader, frequencies: Uint32Array): number {
   const bits = minBits + from.bits(3);
-  if (bits > maxBits) from.fail("rans-bits", `rans: frequencies must sum to 2^${minBits} to 2^${maxBits}, got 2^${bits}`);
+  if (bits > maxBits)
+    from.fail("rans-bits", `rans: frequencies must sum to 2^${minBits} to 2^${maxBits}, got 2^${bits}`);
   const steps = new StepReader(from, 5);
   let symbol = 0;
   for (let left = 2 ** bits; left > 0; symbol++) {
@@ -267,8 +268,8 @@ function decodeSingle(
 //                   x = floor(x / f) * 2^n + x mod f + start
 //   decode:         m = x mod 2^n; s owns slot m; x = f * floor(x / 2^n) + m - start
 //                   if x < 2^16: x = 2^16 * x + next word
-// Both loops take four steps at a time, one per state, so that no step waits for the one before, and move a word without
-// a branch, which nothing could predict.
+// Both loops take four steps at a time, one per state, so that no step waits for the one before, and move a word
+// without a branch, which nothing could predict.
 
 const interleavedLow = 2 ** 16;
 

@@ -43,11 +43,13 @@ export function sparse({ length }: { length: number }): Codec<Sparse> {
           throw new RangeError(`sparse: positions must rise and stay below ${length}, got ${position} at ${i}`);
         }
       });
-      // "How many positions; and if that is neither 0 nor `length`, a byte kind * 16 + parameter, and what it announces."
+      // "How many positions; if that is neither 0 nor `length`, a byte kind * 16 + parameter, and what it announces."
       to.varint(positions.length);
       const isPlain = positions.length === 0 || positions.length === length;
       if (isPlain !== (form.kind === "plain")) {
-        throw new RangeError(`sparse: ${positions.length} of ${length} positions do not go with the form "${form.kind}"`);
+        throw new RangeError(
+          `sparse: ${positions.length} of ${length} positions do not go with the form "${form.kind}"`,
+        );
       }
       if (form.kind === "plain") return;
       const parameter = form.kind === "bitmap" ? 0 : form.kind === "golomb" ? form.order : form.width;
@@ -126,6 +128,9 @@ export function chooseSparse(positions: Uint32Array, length: number): Sparse {
     offer({ kind: "golomb", order }, Math.ceil(bits / 8));
   }
   for (let width = 1; width <= 11; width++) {
+    // So many fillers cost more than a wider entry, and could be very many.
+    const fillers = gaps.reduce((sum, gap) => sum + Math.floor((gap - 1) / 2 ** width), 0);
+    if (fillers > 8 * gaps.length + 64) continue;
     const { lengths } = chooseHuffman(entriesOf(gaps, width), 2 ** width + 1);
     const to = new ByteWriter();
     writeHuffman(positions, width, lengths, to);
@@ -162,7 +167,12 @@ export function entriesOf(gaps: Uint32Array, width: number): Uint32Array {
 }
 
 /** `previous` + `gap`, which must be in the row. */
-function advance(from: { fail(code: string, message: string): never }, previous: number, gap: number, length: number): number {
+function advance(
+  from: { fail(code: string, message: string): never },
+  previous: number,
+  gap: number,
+  length: number,
+): number {
   const position = previous + gap;
   if (position >= length) from.fail("sparse-position", `sparse: position ${position} is past the last of ${length}`);
   return position;
@@ -182,7 +192,8 @@ function readBitmap(from: ByteReader, positions: Uint32Array, length: number): v
   let found = 0;
   for (let position = 0; position < 8 * bytes.length; position++) {
     if ((bytes[position >>> 3]! & (128 >>> (position & 7))) === 0) continue;
-    if (position >= length) from.fail("padding", "sparse: the bits after the last place must be zero", from.position - 1);
+    if (position >= length)
+      from.fail("padding", "sparse: the bits after the last place must be zero", from.position - 1);
     if (found === positions.length) {
       from.fail("sparse-count", `sparse: the bitmap has more than ${found} positions`, start + (position >>> 3));
     }
@@ -249,7 +260,13 @@ function writeHuffman(positions: Uint32Array, width: number, lengths: Uint8Array
   codec.write({ lengths, symbols: Uint16Array.from(entries) }, to);
 }
 
-function readHuffman(from: ByteReader, positions: Uint32Array, length: number, width: number, budget: Budget): Uint8Array {
+function readHuffman(
+  from: ByteReader,
+  positions: Uint32Array,
+  length: number,
+  width: number,
+  budget: Budget,
+): Uint8Array {
   const filler = 2 ** width;
   const fillers = from.varint({ max: Math.floor(length / filler), name: "fillers" });
   const codec = huffman({ count: positions.length + fillers, alphabet: filler + 1 });

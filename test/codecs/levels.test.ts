@@ -27,14 +27,24 @@ function tensor(shape: readonly number[]): fc.Arbitrary<Int32Array> {
   return fc
     .tuple(
       fc.array(level, { minLength: size, maxLength: size }),
-      fc.oneof(fc.constant(-1), fc.nat(2 ** Math.min(outputs, 20) - 1), fc.nat(outputs).map((n) => 2 ** n - 1)),
-      fc.oneof(fc.constant(-1), fc.nat(2 ** Math.min(inputs, 20) - 1), fc.nat(inputs).map((n) => 2 ** n - 1)),
+      fc.oneof(
+        fc.constant(-1),
+        fc.nat(2 ** Math.min(outputs, 20) - 1),
+        fc.nat(outputs).map((n) => 2 ** n - 1),
+      ),
+      fc.oneof(
+        fc.constant(-1),
+        fc.nat(2 ** Math.min(inputs, 20) - 1),
+        fc.nat(inputs).map((n) => 2 ** n - 1),
+      ),
     )
     .map(([row, liveOutputs, liveInputs]) =>
       Int32Array.from(row, (value, k) => {
         const output = k % outputs;
         const input = Math.floor(k / outputs) % inputs;
-        return ((liveOutputs >> output) & 1) === 1 && (shape.length === 1 || ((liveInputs >> input) & 1) === 1) ? value : 0;
+        return ((liveOutputs >> output) & 1) === 1 && (shape.length === 1 || ((liveInputs >> input) & 1) === 1)
+          ? value
+          : 0;
       }),
     );
 }
@@ -57,7 +67,8 @@ test("levels: few decisions, so that random bytes are often accepted", () => {
   const codec = levels({ shapes: [[2, 2], [2]] });
   let accepted = 0;
   for (let a = 0; a < 256; a += 2) {
-    for (let b = 0; b < 256; b += 8) if (assertRefusedOrCanonical(codec, Uint8Array.of(a, b)) === "canonical") accepted += 1;
+    for (let b = 0; b < 256; b += 8)
+      if (assertRefusedOrCanonical(codec, Uint8Array.of(a, b)) === "canonical") accepted += 1;
   }
   assert.ok(accepted > 10, `${accepted} of 4,096`);
 });
@@ -168,8 +179,19 @@ const refused: [name: string, bytes: Uint8Array, code: string][] = [
     }),
     "levels-live",
   ],
-  ["more live units than there are", spoken((coder) => [1, 1, 1].forEach((bit) => coder.code(bit, even))), "levels-live"],
-  ["live units spelled out as expected", spoken((coder) => { [1, 1, 0].forEach((bit) => coder.code(bit, even)); coder.code(0, likely); }), "levels-live"],
+  [
+    "more live units than there are",
+    spoken((coder) => [1, 1, 1].forEach((bit) => coder.code(bit, even))),
+    "levels-live",
+  ],
+  [
+    "live units spelled out as expected",
+    spoken((coder) => {
+      [1, 1, 0].forEach((bit) => coder.code(bit, even));
+      coder.code(0, likely);
+    }),
+    "levels-live",
+  ],
   [
     "flags of live units without a gap",
     spoken((coder) => {
@@ -192,7 +214,8 @@ for (const [name, bytes, code] of refused) {
     const codec = levels({ shapes: [[2, 2]] });
     assert.throws(
       () => decode(codec, bytes),
-      (error) => error instanceof FormatError && (error.code === code || assert.fail(`${error.code}: ${error.message}`)),
+      (error) =>
+        error instanceof FormatError && (error.code === code || assert.fail(`${error.code}: ${error.message}`)),
     );
     assert.equal(assertRefusedOrCanonical(codec, bytes), "refused");
   });

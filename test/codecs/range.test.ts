@@ -54,7 +54,10 @@ function fixedOdds(odds: number[]): Codec<Uint8Array> {
 
 const bits = (count: number) =>
   fc
-    .tuple(fc.array(fc.integer({ min: 0, max: 99 }), { minLength: count, maxLength: count }), fc.constantFrom(0, 1, 10, 50, 99, 100))
+    .tuple(
+      fc.array(fc.integer({ min: 0, max: 99 }), { minLength: count, maxLength: count }),
+      fc.constantFrom(0, 1, 10, 50, 99, 100),
+    )
     .map(([draws, ones]) => Uint8Array.from(draws, (draw) => Number(draw < ones)));
 
 codecLaws(adaptiveBits(0, 1), bits(0), { runs: 20 });
@@ -72,15 +75,19 @@ test("range coder: the known rows of bits, one context", () => {
 test("range coder: carries ripple through bytes of 255", () => {
   // Ones at odds of 1 to 65535 leave low at the top, so that bytes of 255 pile up; a late 1 at even odds carries.
   fc.assert(
-    fc.property(fc.array(fc.constantFrom(1, 2, 32768, 65534, 65535), { minLength: 1, maxLength: 60 }), fc.array(fc.nat(1)), (odds, row) => {
-      const coder = new RangeEncoder();
-      row.forEach((bit, i) => coder.code(bit, odds[i % odds.length]!));
-      const from = new ByteReader(coder.finish());
-      const decoder = new RangeDecoder(from);
-      row.forEach((bit, i) => assert.equal(decoder.code(0, odds[i % odds.length]!), bit));
-      decoder.finish(from);
-      from.finish();
-    }),
+    fc.property(
+      fc.array(fc.constantFrom(1, 2, 32768, 65534, 65535), { minLength: 1, maxLength: 60 }),
+      fc.array(fc.nat(1)),
+      (odds, row) => {
+        const coder = new RangeEncoder();
+        row.forEach((bit, i) => coder.code(bit, odds[i % odds.length]!));
+        const from = new ByteReader(coder.finish());
+        const decoder = new RangeDecoder(from);
+        row.forEach((bit, i) => assert.equal(decoder.code(0, odds[i % odds.length]!), bit));
+        decoder.finish(from);
+        from.finish();
+      },
+    ),
     { numRuns: 3000 },
   );
 });

@@ -16,9 +16,7 @@ import { assertRefusedOrCanonical, codecLaws, decode, encode } from "./laws.ts";
 import { uniforms } from "./yardstick.ts";
 
 const rows = (length: number): fc.Arbitrary<Uint32Array> =>
-  fc
-    .uniqueArray(fc.nat(length - 1), { maxLength: length })
-    .map((positions) => Uint32Array.from(positions).sort());
+  fc.uniqueArray(fc.nat(length - 1), { maxLength: length }).map((positions) => Uint32Array.from(positions).sort());
 
 const anyForm = (positions: Uint32Array, length: number): fc.Arbitrary<SparseForm> => {
   if (positions.length === 0 || positions.length === length) return fc.constant({ kind: "plain" as const });
@@ -38,7 +36,10 @@ const spelled = (length: number): fc.Arbitrary<Sparse> =>
   rows(length).chain((positions) => anyForm(positions, length).map((form) => ({ form, positions })));
 
 codecLaws(sparse({ length: 61 }), spelled(61), { runs: 300 });
-codecLaws({ ...sparse({ length: 1000 }), name: "sparse, few of many" }, spelled(1000).filter((v) => v.positions.length < 20));
+codecLaws(
+  { ...sparse({ length: 1000 }), name: "sparse, few of many" },
+  spelled(1000).filter((v) => v.positions.length < 20),
+);
 codecLaws({ ...sparse({ length: 3 }), name: "sparse, tiny" }, spelled(3));
 
 test("sparse: the figure of Deep Compression: positions 1, 4, 15 in 3 bits", () => {
@@ -61,7 +62,9 @@ test("sparse: a gap of exactly the largest entry needs no filler", () => {
 test("sparse: the choice is the smallest of all forms", () => {
   fc.assert(
     fc.property(
-      rows(300).chain((positions) => fc.tuple(fc.constant(positions), fc.array(anyForm(positions, 300), { maxLength: 5 }))),
+      rows(300).chain((positions) =>
+        fc.tuple(fc.constant(positions), fc.array(anyForm(positions, 300), { maxLength: 5 })),
+      ),
       ([positions, forms]) => {
         const codec = sparse({ length: 300 });
         const best = encode(codec, chooseSparse(positions, 300)).length;
@@ -93,7 +96,10 @@ test("sparse: sizes at densities from a half to a thousandth stay close to the e
 
 test("sparse: nothing taken and everything taken cost their count only", () => {
   const none = chooseSparse(new Uint32Array(), 500);
-  const all = chooseSparse(Uint32Array.from({ length: 500 }, (_, i) => i), 500);
+  const all = chooseSparse(
+    Uint32Array.from({ length: 500 }, (_, i) => i),
+    500,
+  );
   assert.equal(encode(sparse({ length: 500 }), none).length, 1);
   assert.equal(encode(sparse({ length: 500 }), all).length, 2);
 });
@@ -124,7 +130,8 @@ for (const [name, bytes, code] of refused) {
     const codec = sparse({ length: 16 });
     assert.throws(
       () => decode(codec, Uint8Array.from(bytes)),
-      (error) => error instanceof FormatError && (error.code === code || assert.fail(`${error.code}: ${error.message}`)),
+      (error) =>
+        error instanceof FormatError && (error.code === code || assert.fail(`${error.code}: ${error.message}`)),
     );
     assert.equal(assertRefusedOrCanonical(codec, Uint8Array.from(bytes)), "refused");
   });

@@ -31,7 +31,8 @@ export function entropyBytes(symbols: ArrayLike<number>): number {
  */
 export function prunedNetwork(shapes: readonly (readonly number[])[]): Int32Array[] {
   const uniform = uniforms(2024);
-  const some = (count: number): number[] => Array.from({ length: count }, () => (uniform() < 0.1 ? 0 : 0.4 + 1.2 * uniform()));
+  const some = (count: number): number[] =>
+    Array.from({ length: count }, () => (uniform() < 0.1 ? 0 : 0.4 + 1.2 * uniform()));
   return shapes.map((shape) => {
     const size = shape.reduce((product, n) => product * n, 1);
     const outputs = shape.at(-1)!;
