@@ -1,4 +1,4 @@
-// Speed of the WebAssembly kernels, one thread, per shape: `node --import tsx bench/kernels.ts [--relaxed] [name part]`.
+// Speed of the WebAssembly kernels on one thread: `node --import tsx bench/kernels.ts [--relaxed] [part of a name]`.
 // Cases take turns and processor time is what counts, so that other work on the machine hurts little and all alike.
 
 import { convolution, noGradient } from "../lib/wasm/convolution.ts";
@@ -58,14 +58,26 @@ const toFilter = (name: string, options: ConvolutionOptions) =>
 /** Gradients of a convolution behind its fused pooling; the rate counts what the plain gradients would cost. */
 function behindPooling(name: string, options: ConvolutionOptions, input: boolean): Case {
   const plan = pooledConvolutionGradients({ ...options, bias: true, input });
-  const { flops, ...rest } = convolutionCase(`${name} ${input ? "filter and input" : "filter"} behind pooling`, plan, options);
+  const { flops, ...rest } = convolutionCase(
+    `${name} ${input ? "filter and input" : "filter"} behind pooling`,
+    plan,
+    options,
+  );
   return { ...rest, flops: input ? 2 * flops : flops };
 }
 
 const conv1 = { batch: 64, height: 28, width: 28, channels: 1, outputs: 20, kernel: [5, 5] } as const;
 const conv2 = { batch: 64, height: 12, width: 12, channels: 20, outputs: 50, kernel: [5, 5] } as const;
 const finish = { bias: true, activation: "relu" } as const;
-const same3x3 = { batch: 16, height: 28, width: 28, channels: 32, outputs: 64, kernel: [3, 3], padding: "same" } as const;
+const same3x3 = {
+  batch: 16,
+  height: 28,
+  width: 28,
+  channels: 32,
+  outputs: 64,
+  kernel: [3, 3],
+  padding: "same",
+} as const;
 const pointwise = { batch: 16, height: 14, width: 14, channels: 64, outputs: 128, kernel: [1, 1] } as const;
 
 const cases: Case[] = [
@@ -130,7 +142,16 @@ function prepare({ name, plan, flops, bytes }: Case) {
     }
   };
   const repeats = Math.max(1, Math.round(6e7 / flops));
-  return { name, flops, repeats, once, words, bytes, tiles: plan.phases.map((kernel) => kernel.tiles).join("+"), times: [] as number[] };
+  return {
+    name,
+    flops,
+    repeats,
+    once,
+    words,
+    bytes,
+    tiles: plan.phases.map((kernel) => kernel.tiles).join("+"),
+    times: [] as number[],
+  };
 }
 
 const prepared = chosen.map(prepare);
@@ -158,11 +179,11 @@ for (let round = -2; round < 41; round++) {
   }
   if (round < 0) await new Promise((resolve) => setTimeout(resolve, 300));
 }
-console.log(`${relaxed ? "relaxed SIMD" : "exact"}, Node ${process.version}, one thread, median (best)`);
+console.log(`${relaxed ? "relaxed SIMD" : "exact"}, Node ${process.version}, one thread, median (quartiles)`);
 for (const { name, flops, times, tiles } of prepared) {
   times.sort((a, b) => a - b);
-  const [median, best] = [times[times.length >> 1]!, times[0]!];
-  const rate = (time: number) => (flops / time / 1e6).toFixed(1).padStart(6);
-  const milliseconds = median.toFixed(3).padStart(9);
-  console.log(`${name.padEnd(60)} ${milliseconds} ms ${rate(median)} (${rate(best)}) GFLOP/s  ${tiles} tiles`);
+  const [fast, median, slow] = [1, 2, 3].map((quarter) => times[Math.floor((quarter * times.length) / 4)]!);
+  const rate = (time: number) => (flops / time / 1e6).toFixed(1);
+  const figures = `${median!.toFixed(3).padStart(9)} ms ${rate(median!).padStart(6)} (${rate(slow!)} to ${rate(fast!)})`;
+  console.log(`${name.padEnd(72)} ${figures} GFLOP/s  ${tiles} tiles`);
 }

@@ -63,7 +63,10 @@ export function convolution(options: ConvolutionOptions & ConvolutionEpilogue): 
   const panels = packs ? 16 * inner * Math.ceil(shape.outputs / 4) : 0;
   const words = ["x", "filter", "y", ...(pool ? ["argmax"] : []), ...(bias ? ["bias"] : [])];
   if (padded + panels > 0) words.push("scratch");
-  const [rows, columns] = [shape.outHeight, shape.outWidth].map((size) => (pool ? size >> 1 : size)) as [number, number];
+  const [rows, columns] = [shape.outHeight, shape.outWidth].map((size) => (pool ? size >> 1 : size)) as [
+    number,
+    number,
+  ];
   const forward: Forward = { shape, bias, activation, pool, rows, columns, words, padded, panels };
   const phases = padded + panels > 0 ? [prepareKernel(forward), computeKernel(forward)] : [computeKernel(forward)];
   return { phases, scratchBytes: padded + panels };
@@ -144,7 +147,7 @@ function emitCompute(target: Target, forward: Forward, rowsPerTile: number): Uin
     const bias0 = bias ? word("bias") : undefined;
     const firstRow = f.let(i32.mul(tile, rowsPerTile));
     const lastRow = least(f, i32.add(firstRow, rowsPerTile), shape.batch * rows);
-    panels(f, outputs, width, (j, panel) => {
+    panels(f, { columns: outputs, width }, (j, panel) => {
       const q = f.let(i32.add(q0, i32.mul(j, packed > 0 ? 4 * innerSize(shape) : 4)));
       const beside = bias0 === undefined ? i32.const(0) : f.let(i32.add(bias0, i32.mul(j, 4)));
       f.loop(firstRow, lastRow, 1, (row) => {

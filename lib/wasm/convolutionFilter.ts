@@ -100,7 +100,7 @@ function emitSum(target: Target, gradient: FilterGradient): Uint8Array<ArrayBuff
       const x = f.let(i32.add(x0, i32.mul(image, 4 * imageFloats(shape))));
       const dy = f.let(i32.add(dy0, i32.mul(image, 4 * outHeight * outWidth * outputs)));
       const resume = f.let(i32.ne(image, first));
-      panels(f, outputs, 4 * register.vectors, (j, columns) => {
+      panels(f, { columns: outputs, width: 4 * register.vectors }, (j, columns) => {
         const q = f.let(i32.add(dy, i32.mul(j, 4)));
         const to = f.let(i32.add(dFilter, i32.mul(j, 4)));
         rowTiles(f, 0, run, run, register.rows, (rows) => {
@@ -149,7 +149,7 @@ function microSum(
 /** Adds the gradients of one image's pixels, each channel for itself. */
 function sumBias(f: FunctionBuilder, shape: ConvolutionShape, dy: I32, dBias: I32, resume: I32): void {
   const { outputs, outHeight, outWidth } = shape;
-  panels(f, outputs, 32, (j, columns) => {
+  panels(f, { columns: outputs, width: 32 }, (j, columns) => {
     const lanes = lanesOf(columns);
     const to = f.let(i32.add(dBias, i32.mul(j, 4)));
     const sums = lanes.map(() => f.let(f32x4.splat(0)));
@@ -193,7 +193,10 @@ function combineKernel(gradient: FilterGradient): Kernel {
         };
         const whole = floats - (floats % 4);
         const start = f.let(i32.mul(tile, chunk));
-        const [source, to] = [f.let(i32.add(from, i32.mul(start, 4))), f.let(i32.add(word("dFilter"), i32.mul(start, 4)))];
+        const [source, to] = [
+          f.let(i32.add(from, i32.mul(start, 4))),
+          f.let(i32.add(word("dFilter"), i32.mul(start, 4))),
+        ];
         f.if(i32.lt_s(start, floats), () => {
           addAll(source, to, i32.sub(least(f, i32.add(start, chunk), whole), start), 0);
           if (floats % 4 > 0) f.if(i32.ge_s(i32.add(start, chunk), floats), () => add(source, to, floats % 4));

@@ -46,7 +46,7 @@ function turnKernel(shape: ConvolutionShape, padded: number): Kernel {
         const from = f.let(i32.add(i32.load(args, wordOffset(words, "filter")), i32.mul(ky, 4 * run * outputs)));
         const scratch = i32.add(i32.load(args, wordOffset(words, "scratch")), padded);
         const to = f.let(i32.add(scratch, i32.mul(ky, 4 * runFloats(shape) * outputs)));
-        panels(f, run, 4 * tileOf(shape, target).vectors, (j, count) => {
+        panels(f, { columns: run, width: 4 * tileOf(shape, target).vectors }, (j, count) => {
           const rowBytes = 16 * Math.ceil(count / 4);
           const [source, panel] = [i32.add(from, i32.mul(j, 4 * outputs)), i32.add(to, i32.mul(j, 4 * outputs))];
           f.loop(0, count, 1, (column) => {
@@ -88,7 +88,7 @@ function emitSpread(target: Target, shape: ConvolutionShape, padded: number): Ui
     f.do(memory.fill(dx, 0, 4 * imageFloats(whole)));
     f.loop(0, kernel[0], 1, (ky) => {
       const turned = f.let(i32.add(scratch, i32.add(i32.mul(ky, 4 * runFloats(shape) * outputs), padded)));
-      panels(f, run, 4 * register.vectors, (j, count) => {
+      panels(f, { columns: run, width: 4 * register.vectors }, (j, count) => {
         const q = f.let(i32.add(turned, i32.mul(j, 4 * outputs)));
         const reached = f.let(i32.add(dx, i32.add(i32.mul(ky, line), i32.mul(j, 4))));
         f.loop(0, outHeight, 1, (oy) => {

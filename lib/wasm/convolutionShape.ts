@@ -38,7 +38,12 @@ export function convolutionShape(options: ConvolutionOptions): ConvolutionShape 
   const { batch, height, width, channels, outputs, kernel, padding = "valid" } = options;
   const { stride: steps = 1 } = options;
   const stride = typeof steps === "number" ? ([steps, steps] as const) : steps;
-  const [kernelHeight, kernelWidth, strideDown, strideRight] = [...kernel, ...stride] as [number, number, number, number];
+  const [kernelHeight, kernelWidth, strideDown, strideRight] = [...kernel, ...stride] as [
+    number,
+    number,
+    number,
+    number,
+  ];
   const sizes = { batch, height, width, channels, outputs, kernelHeight, kernelWidth, strideDown, strideRight };
   for (const [name, size] of Object.entries(sizes)) {
     if (!Number.isInteger(size) || size < 1) {
@@ -50,8 +55,21 @@ export function convolutionShape(options: ConvolutionOptions): ConvolutionShape 
   const image = [batch, height, width, channels].join("x");
   const key = `${image}-${kernel.join("x")}x${outputs}-${stride.join("x")}-${padding}`;
   return {
-    batch, height, width, channels, outputs, kernel, stride, padding,
-    outHeight, outWidth, top, bottom, left, right, key,
+    batch,
+    height,
+    width,
+    channels,
+    outputs,
+    kernel,
+    stride,
+    padding,
+    outHeight,
+    outWidth,
+    top,
+    bottom,
+    left,
+    right,
+    key,
   };
 }
 

@@ -118,7 +118,7 @@ export function folding(opcode: Opcode, compute: (a: number, b: number) => numbe
   };
 }
 
-/** `alignment` is the base-two logarithm; engines take it as a hint, except for atomics, which trap when it is wrong. */
+/** `alignment` is a base-two logarithm, and a hint to engines, except for atomics, which trap when it is wrong. */
 function memoryArgument(alignment: number, offset: number): number[] {
   return [...unsigned(alignment), ...unsigned(offset)];
 }

@@ -10,9 +10,7 @@ import type { Activation } from "./epilogue.ts";
 import { emitRun, wordOffset } from "./kernel.ts";
 import type { Kernel, Plan, Target } from "./kernel.ts";
 import { least, packPanels, panels, rowTiles } from "./panels.ts";
-import {
-  chooseTile, clear, loadLanes, multiplyAdd, registerTile, storeLanes, sumProducts,
-} from "./registerTile.ts";
+import { chooseTile, clear, loadLanes, multiplyAdd, registerTile, storeLanes, sumProducts } from "./registerTile.ts";
 import type { RegisterTile } from "./registerTile.ts";
 
 export interface GemmOptions {
@@ -40,7 +38,12 @@ type Gemm = Required<GemmOptions>;
  */
 export function gemm(options: GemmOptions): Plan {
   const shape: Gemm = {
-    transposeA: false, transposeB: false, accumulate: false, bias: false, activation: "none", ...options,
+    transposeA: false,
+    transposeB: false,
+    accumulate: false,
+    bias: false,
+    activation: "none",
+    ...options,
   };
   for (const name of ["m", "n", "k"] as const) {
     const size = shape[name];
@@ -54,7 +57,9 @@ export function gemm(options: GemmOptions): Plan {
 
 function keyOf(family: string, { m, n, k, transposeA, transposeB, accumulate, bias, activation }: Gemm): string {
   const form = (transposeA ? "t" : "n") + (transposeB ? "t" : "n");
-  return [family, form, m, n, k, accumulate ? "accumulate" : "", bias ? "bias" : "", activationKey(activation)].join("-");
+  return [family, form, m, n, k, accumulate ? "accumulate" : "", bias ? "bias" : "", activationKey(activation)].join(
+    "-",
+  );
 }
 
 function wordsOf({ bias }: Gemm, scratch: boolean): string[] {
@@ -68,7 +73,7 @@ interface Blocking {
   readonly inner: number;
 }
 
-/** Blocks are multiples of most register tiles' sides; the others are ruled out, so only last blocks have ragged edges. */
+/** Blocks are multiples of most register tiles' sides; the others are ruled out. Only last blocks have ragged edges. */
 const rowUnit = 60;
 const columnUnit = (rows: number) => ({ 1: 32, 2: 16, 3: 48 })[rows] ?? 24;
 
@@ -127,9 +132,9 @@ function outerPlan(shape: Gemm): Plan {
   // Panels of Q cost a pass over it and a barrier; they spare every row block reads scattered over many pages.
   // 512^3: 28.5 GFLOP/s without panels, 31.8 with; 800x500 with k = 64: 30.3 and 31.0, not worth a barrier.
   const packed = outer.rows >= 240 && outer.k >= 192;
-  // Without panels a block's rows of Q lie on as many pages, and where P runs along its rows one inner step reads a line
-  // of it that the next row tiles need again: both ask for short blocks. 64x800x500: 30.6 GFLOP/s in one block, 32.8 in
-  // blocks of 256, 34.5 of 128.
+  // Without panels a block's rows of Q lie on as many pages, and where P runs along its rows one inner step reads a
+  // line of it that the next row tiles need again: both ask for short blocks. 64x800x500: 30.6 GFLOP/s in one block,
+  // 32.8 in blocks of 256, 34.5 of 128.
   const innerLimit = packed && outer.pStep === 4 ? 512 : 128;
   const blocking = blockingOf(outer.rows, outer.columns, outer.k, innerLimit);
   const compute: Kernel = {
@@ -139,7 +144,10 @@ function outerPlan(shape: Gemm): Plan {
     emit: (target) => emitOuter(target, shape, outer, blocking, packed),
   };
   if (!packed) return { phases: [compute], scratchBytes: 0 };
-  return { phases: [packKernel(shape, outer, blocking), compute], scratchBytes: 16 * Math.ceil(outer.columns / 4) * outer.k };
+  return {
+    phases: [packKernel(shape, outer, blocking), compute],
+    scratchBytes: 16 * Math.ceil(outer.columns / 4) * outer.k,
+  };
 }
 
 /** Copies Q into panels, one block of columns a tile. */
@@ -180,8 +188,7 @@ function microOuter(
   return module.function({ parameters, result: "void" }, (f, p, q, c, bias, start, count) => {
     const tile = registerTile(f, rows, columns);
     const offset = (r: number, v: number) => r * cRow + 4 * v * cColumn;
-    const resume = () =>
-      each(tile, (sum, lanes, r, v) => f.set(sum, loadStrided(c, lanes, offset(r, v), cColumn)));
+    const resume = () => each(tile, (sum, lanes, r, v) => f.set(sum, loadStrided(c, lanes, offset(r, v), cColumn)));
     // Only the first block of a long sum starts from nothing.
     if (shape.accumulate) resume();
     else if (blocking.inner >= k) clear(f, tile);
@@ -215,7 +222,14 @@ function loadStrided(address: I32, lanes: number, offset: number, stride: number
   return value;
 }
 
-function storeStrided(f: FunctionBuilder, address: I32, value: V128, lanes: number, offset: number, stride: number): void {
+function storeStrided(
+  f: FunctionBuilder,
+  address: I32,
+  value: V128,
+  lanes: number,
+  offset: number,
+  stride: number,
+): void {
   if (stride === 4) return storeLanes(f, address, value, lanes, offset);
   for (let lane = 0; lane < lanes; lane++) f.do(v128.store32_lane(address, value, lane, offset + lane * stride));
 }
@@ -241,7 +255,8 @@ function emitOuter(
     const lastRow = least(f, i32.add(firstRow, blocking.rows), rows);
     f.loop(0, k, blocking.inner, (start) => {
       const count = least(f, i32.sub(k, start), blocking.inner);
-      panels(f, columns, width, (j, panel) => {
+      const block = { columns, width, first: firstColumn, block: blocking.columns };
+      panels(f, block, (j, panel) => {
         const step = packed ? 16 * Math.ceil(panel / 4) : outer.qStep;
         const q = f.let(i32.add(i32.add(q0, i32.mul(j, packed ? 4 * k : 4)), i32.mul(start, step)));
         const compute = (height: number) => {
@@ -254,7 +269,7 @@ function emitOuter(
           };
         };
         rowTiles(f, firstRow, lastRow, rows, register.rows, compute);
-      }, firstColumn, blocking.columns);
+      });
     });
   });
 }
@@ -285,7 +300,8 @@ function emitDot(target: Target, shape: Gemm, blocking: Blocking): Uint8Array<Ar
     const firstColumn = f.let(i32.mul(i32.rem_u(tile, across), blocking.columns));
     const lastRow = least(f, i32.add(firstRow, blocking.rows), m);
     f.loop(0, k, blocking.inner, (start) => {
-      panels(f, n, width, (j, columns) => {
+      const block = { columns: n, width, first: firstColumn, block: blocking.columns };
+      panels(f, block, (j, columns) => {
         rowTiles(f, firstRow, lastRow, m, height, (rows) => {
           const micro = microDot(module, target, shape, blocking, rows, columns);
           return (i) => {
@@ -295,7 +311,7 @@ function emitDot(target: Target, shape: Gemm, blocking: Blocking): Uint8Array<Ar
             f.do(call(micro, a, b, c, bias === undefined ? 0 : i32.add(bias, i32.mul(j, 4)), start));
           };
         });
-      }, firstColumn, blocking.columns);
+      });
     });
   });
 }

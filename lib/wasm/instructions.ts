@@ -2,8 +2,27 @@
 // section 6.5), numbers those of its binary format (section 5.4).
 
 import {
-  atomic, atomicUpdate, binary, bytesOf, extractLane, f32Constant, f64Constant, folding, i32Constant, laneOf, lift,
-  load, loadLane, misc, plain, replaceLane, simd, store, storeLane, ternary, unary,
+  atomic,
+  atomicUpdate,
+  binary,
+  bytesOf,
+  extractLane,
+  f32Constant,
+  f64Constant,
+  folding,
+  i32Constant,
+  laneOf,
+  lift,
+  load,
+  loadLane,
+  misc,
+  plain,
+  replaceLane,
+  simd,
+  store,
+  storeLane,
+  ternary,
+  unary,
 } from "./encoding.ts";
 import type { Expression, I32, Operand, Statement, V128 } from "./encoding.ts";
 
@@ -49,8 +68,9 @@ export const i32 = {
   /** A factor that is a power of two, given last, becomes a shift. */
   mul: (a: I32, b: I32): Expression<"i32"> => {
     const [left, right] = [lift("i32", a), lift("i32", b)];
-    const power = right.known === undefined ? -1 : Math.log2(right.known);
-    if (left.known === undefined && Number.isInteger(power) && power > 0) return i32.shl(left, power);
+    const factor = right.known ?? 0;
+    const powerOfTwo = factor > 1 && (factor & (factor - 1)) === 0;
+    if (left.known === undefined && powerOfTwo) return i32.shl(left, 31 - Math.clz32(factor));
     return i32Multiply(left, right);
   },
   div_s: i32Binary(0x6d),

@@ -27,8 +27,14 @@ function shapeOf(options: MaxPoolOptions): Shape {
   const { batch, height, width, channels, window } = options;
   const { stride = window } = options;
   const sizes = {
-    batch, height, width, channels,
-    windowHeight: window[0], windowWidth: window[1], strideDown: stride[0], strideRight: stride[1],
+    batch,
+    height,
+    width,
+    channels,
+    windowHeight: window[0],
+    windowWidth: window[1],
+    strideDown: stride[0],
+    strideRight: stride[1],
   };
   for (const [name, size] of Object.entries(sizes)) {
     if (!Number.isInteger(size) || size < 1) {
@@ -160,7 +166,7 @@ function eachVector(
 ): void {
   const window = f.let(i32.add(x, i32.mul(ox, 4 * stride[1] * channels)));
   const first = f.let(i32.add(out, i32.mul(ox, 4 * channels)));
-  panels(f, channels, 4, (c, count) => {
+  panels(f, { columns: channels, width: 4 }, (c, count) => {
     const byte = f.let(i32.mul(c, 4));
     body(f.let(i32.add(window, byte)), f.let(i32.add(first, byte)), lanesOf(count)[0]!);
   });

@@ -12,17 +12,22 @@ export function least(f: FunctionBuilder, a: I32, b: I32): Local<"i32"> {
   return smaller;
 }
 
+/** Some of so many columns, a block from the `first` on (all, if not said), in panels `width` wide. */
+export interface Columns {
+  readonly columns: number;
+  readonly width: number;
+  readonly first?: I32;
+  readonly block?: number;
+}
+
 /**
- * Visits the panels of the columns from `first` up to `first + block`, of `columns` in all; the ragged rest of the last
- * block has a body of its own. Blocks before the last must be whole panels.
+ * Visits the panels of a block of columns; the ragged rest of the last block has a body of its own. Blocks before the
+ * last must be whole panels.
  */
 export function panels(
   f: FunctionBuilder,
-  columns: number,
-  width: number,
+  { columns, width, first = 0, block = columns }: Columns,
   body: (j: Local<"i32">, count: number) => void,
-  first: I32 = 0,
-  block = columns,
 ): void {
   const whole = columns - (columns % width);
   f.loop(first, block >= columns ? whole : least(f, i32.add(first, block), whole), width, (j) => body(j, width));
@@ -78,5 +83,5 @@ export function packPanels(
       f.increment(target, 16 * lanes.length);
     });
   };
-  panels(f, columns, width, copy, first, block);
+  panels(f, { columns, width, first, block }, copy);
 }

@@ -71,9 +71,29 @@ export function pooledConvolutionGradients(
     at[part] = end;
     end += Math.ceil(bytes / 16) * 16;
   }
-  const words = ["x", "filter", "dy", "argmax", "dFilter", ...(bias ? ["dBias"] : []), ...(input ? ["dx"] : []), "scratch"];
+  const words = [
+    "x",
+    "filter",
+    "dy",
+    "argmax",
+    "dFilter",
+    ...(bias ? ["dBias"] : []),
+    ...(input ? ["dx"] : []),
+    "scratch",
+  ];
   const pooled: Pooled = {
-    shape, whole, bias, input, words, rows, columns, images, chunks, channels, groups, turnedFloats,
+    shape,
+    whole,
+    bias,
+    input,
+    words,
+    rows,
+    columns,
+    images,
+    chunks,
+    channels,
+    groups,
+    turnedFloats,
     at: at as Pooled["at"],
   };
   return { phases: [listKernel(pooled), gradientKernel(pooled)], scratchBytes: end };
@@ -306,9 +326,7 @@ function filterFunction(module: ModuleBuilder, target: Target, pooled: Pooled) {
       const sums = f.let(own);
       f.loop(first, last, 1, (o) => {
         const list = f.let(i32.add(i32.mul(chunk, outputs), o));
-        const entries = f.let(
-          i32.add(i32.add(scratch, at.lists), i32.mul(list, images * rows * columns * entryBytes)),
-        );
+        const entries = f.let(i32.add(i32.add(scratch, at.lists), i32.mul(list, images * rows * columns * entryBytes)));
         const count = f.let(i32.load(i32.add(scratch, i32.mul(list, 4)), at.counts));
         f.if(count, () => f.do(...blocks.map((block) => block(entries, count, x, sums))));
         f.increment(sums, 4 * turnedFloats);

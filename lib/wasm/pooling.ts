@@ -22,7 +22,10 @@ export function storePooled(
 ): void {
   const nans = sums.map((sum) => f.let(f32x4.ne(sum, sum)));
   const greatest = f.let(sums.reduce<V128>((best, sum) => f32x4.pmax(best, sum), sums[0]!));
-  f.set(greatest, nans.reduce<V128>((all, nan) => v128.or(all, nan), greatest));
+  f.set(
+    greatest,
+    nans.reduce<V128>((all, nan) => v128.or(all, nan), greatest),
+  );
   // The place is how many sums, from the first on, are neither the greatest nor NaN; the last need not be asked.
   const passed = f.let(i32x4.splat(-1));
   const place = f.let(i32x4.splat(0));

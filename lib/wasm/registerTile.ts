@@ -33,8 +33,8 @@ export function multiplyAdd(target: Target, a: V128, b: V128, c: V128): V128 {
 }
 
 /**
- * Where terms come from. Term `t` of one round is, for row `r`, the splat of the number at `p + rowOffset(r) + t * pStep`
- * times the vectors at `q + t * qStep`; a round has `terms` of them (one if not said) and then moves `p` and `q` on,
+ * Where terms come from. Term `t` of one round is, for row `r`, the splat of the number at
+ * `p + rowOffset(r) + t * pStep` times the vectors at `q + t * qStep`; a round has `terms` of them (one if not said) and then moves `p` and `q` on,
  * behind its last term or by what is given.
  */
 export interface Operands {
@@ -120,17 +120,38 @@ export function chooseTile(
   allowed: (rows: number, columns: number) => boolean = () => true,
 ): { rows: number; vectors: number } {
   const candidates = relaxed
-    ? [[6, 2], [5, 2], [4, 2], [3, 3], [2, 4], [1, 8]]
-    : [[5, 2], [4, 3], [6, 2], [4, 2], [3, 3], [2, 4], [1, 8]];
+    ? [
+        [6, 2],
+        [5, 2],
+        [4, 2],
+        [3, 3],
+        [2, 4],
+        [1, 8],
+      ]
+    : [
+        [5, 2],
+        [4, 3],
+        [6, 2],
+        [4, 2],
+        [3, 3],
+        [2, 4],
+        [1, 8],
+      ];
   const cycles = (r: number, v: number) => Math.max((r * v) / (relaxed ? 2 : 1.5), (r + v) / 3, relaxed ? 4 : 3) + 0.5;
   const vectors = Math.ceil(columns / 4);
   let best = { rows: 1, vectors: 1, cost: Infinity };
   for (const [r, v] of candidates as [number, number][]) {
     if (!allowed(r, 4 * v)) continue;
     let cost = 0;
-    for (const [height, times] of [[r, Math.floor(rows / r)], [rows % r, 1]] as const) {
+    for (const [height, times] of [
+      [r, Math.floor(rows / r)],
+      [rows % r, 1],
+    ] as const) {
       if (height === 0) continue;
-      for (const [width, panels] of [[v, Math.floor(vectors / v)], [vectors % v, 1]] as const) {
+      for (const [width, panels] of [
+        [v, Math.floor(vectors / v)],
+        [vectors % v, 1],
+      ] as const) {
         if (width > 0) cost += times * panels * cycles(height, width);
       }
     }

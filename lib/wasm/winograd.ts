@@ -57,7 +57,10 @@ export function winograd(
   const { batch, kernel, channels, outputs, outHeight, outWidth, top, left } = shape;
   const side = points + 1 - kernel[0];
   // Pooling leaves an odd last row or column out, so that tiles may end before the image does.
-  const [down, across] = [outHeight, outWidth].map((size) => Math.ceil((pool ? size & -2 : size) / side)) as [number, number];
+  const [down, across] = [outHeight, outWidth].map((size) => Math.ceil((pool ? size & -2 : size) / side)) as [
+    number,
+    number,
+  ];
   const reach = (tiles: number) => tiles * side + kernel[0] - 1;
   const bottom = Math.max(0, reach(down) - shape.height - top);
   const right = Math.max(0, reach(across) - shape.width - left);
@@ -70,10 +73,25 @@ export function winograd(
   const filters = 16 * products * channels * Math.ceil(outputs / 4);
   const words = ["x", "filter", "y", ...(pool ? ["argmax"] : []), ...(bias ? ["bias"] : []), "scratch"];
   const it: Winograd = {
-    shape, whole, bias, activation, pool, words, side, down, across, rows, blocks, padded, filters,
+    shape,
+    whole,
+    bias,
+    activation,
+    pool,
+    words,
+    side,
+    down,
+    across,
+    rows,
+    blocks,
+    padded,
+    filters,
   };
-  const tiles = Math.ceil(batch * down / (rows * blocks));
-  return { phases: [prepareKernel(it, bottom, right), computeKernel(it, tiles)], scratchBytes: padded + filters + tiles * ownBytes(it) };
+  const tiles = Math.ceil((batch * down) / (rows * blocks));
+  return {
+    phases: [prepareKernel(it, bottom, right), computeKernel(it, tiles)],
+    scratchBytes: padded + filters + tiles * ownBytes(it),
+  };
 }
 
 /** Bytes a kernel tile needs for itself: transformed windows, and products for one panel, of 32 outputs at most. */
@@ -104,9 +122,9 @@ function addUp(terms: V128[]): V128 {
 
 /** The filter's polynomial at each point, divided by the product of the point's distances to the others. */
 function transformFilter(f: FunctionBuilder, g: readonly V128[]): Local<"v128">[] {
-  const atBoth = (point: number, divisor: number) => {
+  const atBoth = (point: 1 | 2, divisor: number) => {
     const powers = (parity: number) =>
-      addUp(g.flatMap((value, i) => (i % 2 === parity ? [scale(point ** i / divisor, value)] : [])));
+      addUp(g.flatMap((value, i) => (i % 2 === parity ? [scale((point === 1 ? 1 : 2 ** i) / divisor, value)] : [])));
     return butterfly(f, powers(0), powers(1));
   };
   return [f.let(scale(1 / 4, g[0]!)), ...atBoth(1, -6), ...atBoth(2, 24), f.let(g.at(-1)!)];
@@ -178,10 +196,12 @@ function prepareKernel(it: Winograd, bottom: number, right: number): Kernel {
           const c = f.let(i32.sub(tile, images));
           const filter = f.let(i32.add(word("filter"), i32.mul(c, 4 * outputs)));
           const filters = f.let(i32.add(word("scratch"), padded));
-          panels(f, outputs, width, (j, count) => {
+          panels(f, { columns: outputs, width }, (j, count) => {
             const lanes = lanesOf(count);
             const from = f.let(i32.add(filter, i32.mul(j, 4)));
-            const to = f.let(i32.add(filters, i32.add(i32.mul(j, 4 * products * channels), i32.mul(c, 16 * lanes.length))));
+            const to = f.let(
+              i32.add(filters, i32.add(i32.mul(j, 4 * products * channels), i32.mul(c, 16 * lanes.length))),
+            );
             lanes.forEach((used, v) => {
               const at = (ky: number, kx: number) =>
                 f.let(loadLanes(from, used, 4 * (ky * kernel[1] + kx) * channels * outputs + 16 * v));
@@ -214,7 +234,10 @@ function emitCompute(target: Target, it: Winograd): Uint8Array<ArrayBuffer> {
   const width = 4 * tileOf(it, target).vectors;
   const windowFloats = 4 * Math.ceil(channels / 4);
   const windowBytes = 4 * products * rows * across * windowFloats;
-  const [outRows, outColumns] = [shape.outHeight, shape.outWidth].map((size) => (pool ? size >> 1 : size)) as [number, number];
+  const [outRows, outColumns] = [shape.outHeight, shape.outWidth].map((size) => (pool ? size >> 1 : size)) as [
+    number,
+    number,
+  ];
   const step = pool ? side / 2 : side;
   return emitRun(target, (f, args, tile, module) => {
     const word = (name: string) => f.let(i32.load(args, wordOffset(words, name)));
@@ -249,13 +272,13 @@ function emitCompute(target: Target, it: Winograd): Uint8Array<ArrayBuffer> {
           i32.add(x, i32.mul(i32.add(i32.mul(image, imageFloats(whole)), i32.mul(pixel, channels)), 4)),
         );
         const to = f.let(i32.add(own, i32.mul(t, 4 * windowFloats)));
-        panels(f, channels, 4, (c, count) => {
+        panels(f, { columns: channels, width: 4 }, (c, count) => {
           const micro = windowFunction(module, it, windowFloats, count);
           const byte = f.let(i32.mul(c, 4));
           f.do(call(micro, i32.add(from, byte), i32.add(to, byte)));
         });
       });
-      panels(f, outputs, width, (j, count) => {
+      panels(f, { columns: outputs, width }, (j, count) => {
         const multiply = multiplyFunction(module, target, it, windowFloats, count);
         f.do(call(multiply, own, i32.add(filter, i32.mul(j, 4 * products * channels)), multiplied));
         const output = outputFunction(module, it, count);
@@ -287,21 +310,13 @@ function windowFunction(module: ModuleBuilder, { whole, rows, across }: Winograd
   return module.function({ parameters: ["i32", "i32"], result: "void" }, (f, from, to) => {
     const at = (i: number, j: number) => f.let(loadLanes(from, lanes, 4 * (i * whole.width + j) * whole.channels));
     both(points, at, (values) => transformWindow(f, values)).forEach((row, i) =>
-      row.forEach((value, j) =>
-        f.do(v128.store(to, value, 4 * (i * points + j) * rows * across * windowFloats)),
-      ),
+      row.forEach((value, j) => f.do(v128.store(to, value, 4 * (i * points + j) * rows * across * windowFloats))),
     );
   });
 }
 
 /** The 36 products of a block's windows with a panel of filters. */
-function multiplyFunction(
-  module: ModuleBuilder,
-  target: Target,
-  it: Winograd,
-  windowFloats: number,
-  columns: number,
-) {
+function multiplyFunction(module: ModuleBuilder, target: Target, it: Winograd, windowFloats: number, columns: number) {
   const { rows, across, shape } = it;
   const [all, vectors] = [rows * across, Math.ceil(columns / 4)];
   const height = tileOf(it, target).rows;
@@ -326,7 +341,10 @@ function multiplyFunction(
 /** Brings the products of one tile back and stores its outputs, as many as there are `below` and `beside`. */
 function outputFunction(module: ModuleBuilder, it: Winograd, columns: number) {
   const { shape, pool, bias: biased, activation, side, rows, down, across } = it;
-  const [outRows, outColumns] = [shape.outHeight, shape.outWidth].map((size) => (pool ? size >> 1 : size)) as [number, number];
+  const [outRows, outColumns] = [shape.outHeight, shape.outWidth].map((size) => (pool ? size >> 1 : size)) as [
+    number,
+    number,
+  ];
   const lanes = lanesOf(columns);
   const step = pool ? side / 2 : side;
   const ragged = outRows < down * step || outColumns < across * step;
@@ -336,8 +354,7 @@ function outputFunction(module: ModuleBuilder, it: Winograd, columns: number) {
       const at = (i: number, j: number) =>
         f.let(v128.load(from, 16 * ((i * points + j) * rows * across * lanes.length + v)));
       const sums = both(points, at, (values) => transformProducts(f, values, side));
-      const finish = (sum: V128) =>
-        activate(activation, biased ? f32x4.add(sum, loadLanes(bias, used, 16 * v)) : sum);
+      const finish = (sum: V128) => activate(activation, biased ? f32x4.add(sum, loadLanes(bias, used, 16 * v)) : sum);
       for (let i = 0; i < step; i++) {
         for (let j = 0; j < step; j++) {
           const offset = 4 * (i * outColumns + j) * shape.outputs + 16 * v;

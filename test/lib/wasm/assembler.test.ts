@@ -2,7 +2,19 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
-  FunctionBuilder, ModuleBuilder, call, f32, f32x4, f64, f64x2, i32, i32x4, i8x16, memory, select, v128,
+  FunctionBuilder,
+  ModuleBuilder,
+  call,
+  f32,
+  f32x4,
+  f64,
+  f64x2,
+  i32,
+  i32x4,
+  i8x16,
+  memory,
+  select,
+  v128,
 } from "../../../lib/wasm/assembler.ts";
 import { signed, unsigned } from "../../../lib/wasm/encoding.ts";
 import type { Expression, Local, V128, ValueType } from "../../../lib/wasm/assembler.ts";
@@ -178,9 +190,15 @@ test("vectors: loads, lanes, shuffles, bitselect, stores", () => {
       floats.set(x);
       run(0);
       const mask = a.reduce((bits, value, i) => bits | (Number(value < b[i]!) << i), 0);
-      assert.deepEqual([...floats.subarray(8, 12)], a.map((value, i) => value * b[i]! + a[1]!));
+      assert.deepEqual(
+        [...floats.subarray(8, 12)],
+        a.map((value, i) => value * b[i]! + a[1]!),
+      );
       assert.deepEqual([...floats.subarray(12, 16)], [a[0], b[0], a[1], b[1]]);
-      assert.deepEqual([...floats.subarray(16, 20)], a.map((value, i) => Math.max(value, b[i]!)));
+      assert.deepEqual(
+        [...floats.subarray(16, 20)],
+        a.map((value, i) => Math.max(value, b[i]!)),
+      );
       assert.deepEqual([...floats.subarray(20, 24)], [a[2], a[3], b[0], 0]);
       assert.deepEqual([...floats.subarray(24, 28)], [a[3], b[2], b[3], 0.5]);
       assert.equal(new Uint8Array(store.buffer)[112], mask);
@@ -203,14 +221,29 @@ test("float operations are those of JavaScript, rounded; vectors do in each lane
     return rounded === 0 ? Math.sign(a) * 0 || a * 0 : rounded;
   };
   const unary: Record<string, (a: number) => number> = {
-    abs: Math.abs, neg: (a) => -a, sqrt: Math.sqrt, ceil: Math.ceil, floor: Math.floor, trunc: Math.trunc, nearest,
+    abs: Math.abs,
+    neg: (a) => -a,
+    sqrt: Math.sqrt,
+    ceil: Math.ceil,
+    floor: Math.floor,
+    trunc: Math.trunc,
+    nearest,
   };
   const binary: Record<string, (a: number, b: number) => number> = {
-    add: (a, b) => a + b, sub: (a, b) => a - b, mul: (a, b) => a * b, div: (a, b) => a / b, min: Math.min, max: Math.max,
+    add: (a, b) => a + b,
+    sub: (a, b) => a - b,
+    mul: (a, b) => a * b,
+    div: (a, b) => a / b,
+    min: Math.min,
+    max: Math.max,
   };
   const compare: Record<string, (a: number, b: number) => boolean> = {
-    eq: (a, b) => a === b, ne: (a, b) => a !== b, lt: (a, b) => a < b, gt: (a, b) => a > b,
-    le: (a, b) => a <= b, ge: (a, b) => a >= b,
+    eq: (a, b) => a === b,
+    ne: (a, b) => a !== b,
+    lt: (a, b) => a < b,
+    gt: (a, b) => a > b,
+    le: (a, b) => a <= b,
+    ge: (a, b) => a >= b,
   };
   const scalarOf = { f32: { ops: f32, vector: f32x4 }, f64: { ops: f64, vector: f64x2 } } as const;
   for (const type of ["f32", "f64"] as const) {
@@ -229,7 +262,11 @@ test("float operations are those of JavaScript, rounded; vectors do in each lane
     };
     const round = type === "f32" ? Math.fround : (a: number) => a;
     for (const vectorised of [false, true]) {
-      for (const [names, arity, result] of [[unary, 1, type], [binary, 2, type], [compare, 2, "i32"]] as const) {
+      for (const [names, arity, result] of [
+        [unary, 1, type],
+        [binary, 2, type],
+        [compare, 2, "i32"],
+      ] as const) {
         for (const [name, expected] of Object.entries(names)) {
           const got = run(name, arity, vectorised, result);
           fc.assert(
@@ -257,9 +294,16 @@ test("integer vectors do in each lane what scalars do", () => {
   for (const name of ["eq", "ne", "lt_s", "lt_u", "gt_s", "gt_u", "le_s", "le_u", "ge_s", "ge_u"] as const) {
     const got = compiled((_, a, b) => v128.any_true(i32x4[name](i32x4.splat(a), i32x4.splat(b))));
     const expected = compiled((_, a, b) => i32[name](a, b));
-    fc.assert(fc.property(int, int, (a, b) => assert.equal(got(a, b), expected(a, b), name)), {
-      examples: [[0, 0], [-1, 1], [5, 5]],
-    });
+    fc.assert(
+      fc.property(int, int, (a, b) => assert.equal(got(a, b), expected(a, b), name)),
+      {
+        examples: [
+          [0, 0],
+          [-1, 1],
+          [5, 5],
+        ],
+      },
+    );
   }
 });
 
@@ -267,7 +311,9 @@ test("conversions", () => {
   const through = compiled((_, a) => i32.trunc_sat_f64_s(f64.convert_i32_s(a)));
   const bits = compiled((_, a) => i32.reinterpret_f32(f32.reinterpret_i32(a)));
   const rounded = compiled((_, a) => f64.promote_f32(f32.convert_i32_u(a)), "f64");
-  const lanes = compiled((_, a) => i32x4.extract_lane(i32x4.trunc_sat_f32x4_s(f32x4.convert_i32x4_s(i32x4.splat(a))), 0));
+  const lanes = compiled((_, a) =>
+    i32x4.extract_lane(i32x4.trunc_sat_f32x4_s(f32x4.convert_i32x4_s(i32x4.splat(a))), 0),
+  );
   const clamp = (n: number) => Math.min(n, 0x7fffffff);
   fc.assert(
     fc.property(int, (a) => {
@@ -298,7 +344,9 @@ test("atomics run on shared memory", () => {
 
 test("relaxed madd is well formed where the engine knows it", () => {
   const module = new ModuleBuilder({ shared: false });
-  module.function({ parameters: ["v128"], result: "v128", export: "f" }, (f, a) => f.return(f32x4.relaxed_madd(a, a, a)));
+  module.function({ parameters: ["v128"], result: "v128", export: "f" }, (f, a) =>
+    f.return(f32x4.relaxed_madd(a, a, a)),
+  );
   const bytes = module.assemble();
   // 0xfd, then 0x105 in LEB128.
   assert.ok(Buffer.from(bytes).includes(Buffer.from([0xfd, 0x85, 0x02])));

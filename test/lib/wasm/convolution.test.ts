@@ -14,7 +14,11 @@ const precisions = hasRelaxedSimd() ? [false, true] : [false];
 
 function operands(o: ConvolutionOptions & ConvolutionEpilogue, seed: number) {
   const size = sizeOf(convolutionShape(o));
-  const [x, filter, bias] = [numbers(size.x, seed), numbers(size.filter, seed + 1), numbers(o.outputs, seed + 2)] as const;
+  const [x, filter, bias] = [
+    numbers(size.x, seed),
+    numbers(size.filter, seed + 1),
+    numbers(o.outputs, seed + 2),
+  ] as const;
   const bench = new Workbench();
   return { x, filter, bias, bench, words: { x: bench.input(x), filter: bench.input(filter), bias: bench.input(bias) } };
 }
@@ -26,7 +30,9 @@ function operands(o: ConvolutionOptions & ConvolutionEpilogue, seed: number) {
 function bounds(o: ConvolutionOptions & ConvolutionEpilogue, magnitudes: Float64Array): Float64Array {
   const terms = o.kernel[0] * o.kernel[1] * o.channels;
   const largest = magnitudes.reduce((a, b) => Math.max(a, b));
-  return magnitudes.map((magnitude) => (o.winograd ? 100 * rounding * largest : (terms + 3) * rounding * magnitude) + 1e-37);
+  return magnitudes.map(
+    (magnitude) => (o.winograd ? 100 * rounding * largest : (terms + 3) * rounding * magnitude) + 1e-37,
+  );
 }
 
 function check(o: ConvolutionOptions & ConvolutionEpilogue, seed: number): void {
@@ -51,7 +57,10 @@ function checkPooled(o: ConvolutionOptions & ConvolutionEpilogue, seed: number):
   const { x, filter, bias, bench, words } = operands(o, seed);
   const { values, magnitudes } = forward(shape, x, filter, o.bias ? bias : undefined);
   const [rows, columns, outputs] = [shape.outHeight >> 1, shape.outWidth >> 1, shape.outputs];
-  const [y, argmax] = [new Float32Array(o.batch * rows * columns * outputs), new Int32Array(o.batch * rows * columns * outputs)];
+  const [y, argmax] = [
+    new Float32Array(o.batch * rows * columns * outputs),
+    new Int32Array(o.batch * rows * columns * outputs),
+  ];
   const all = { ...words, y: bench.output(y), argmax: bench.output(argmax) };
   const allowed = bounds(o, magnitudes);
   for (const relaxed of precisions) {
@@ -60,14 +69,20 @@ function checkPooled(o: ConvolutionOptions & ConvolutionEpilogue, seed: number):
     got.forEach((value, i) => {
       const [channel, ox, oy] = [i % outputs, Math.floor(i / outputs) % columns, Math.floor(i / outputs / columns)];
       const image = Math.floor(oy / rows) * shape.outHeight + 2 * (oy % rows);
-      const window = [0, 1, 2, 3].map((k) => ((image + (k >> 1)) * shape.outWidth + 2 * ox + (k & 1)) * outputs + channel);
+      const window = [0, 1, 2, 3].map(
+        (k) => ((image + (k >> 1)) * shape.outWidth + 2 * ox + (k & 1)) * outputs + channel,
+      );
       const bound = Math.max(...window.map((k) => allowed[k]!));
       const greatest = Math.max(...window.map((k) => values[k]!));
       const right = o.activation === "relu" ? Math.max(0, greatest) : greatest;
       assert.ok(Math.abs(value - right) <= bound, `${JSON.stringify(o)}: pooled ${i} is ${value}, not ${right}`);
       const position = where[i]!;
       if (o.activation === "relu" && value <= 0) assert.equal(position, noGradient);
-      else assert.ok(values[window[position]!]! >= greatest - 2 * bound, `${JSON.stringify(o)}: argmax ${i} is ${position}`);
+      else
+        assert.ok(
+          values[window[position]!]! >= greatest - 2 * bound,
+          `${JSON.stringify(o)}: argmax ${i} is ${position}`,
+        );
     });
   }
 }
@@ -78,9 +93,12 @@ const finish = fc.record({
 });
 
 test("convolution agrees with nested loops in float64 on ragged shapes", () => {
-  fc.assert(fc.property(shapes, finish, fc.nat(1000), (shape, rest, seed) => check({ ...shape, ...rest }, seed)), {
-    numRuns: 80,
-  });
+  fc.assert(
+    fc.property(shapes, finish, fc.nat(1000), (shape, rest, seed) => check({ ...shape, ...rest }, seed)),
+    {
+      numRuns: 80,
+    },
+  );
 });
 
 test("convolution with pooling agrees with nested loops, and argmax points at a greatest output", () => {
@@ -154,5 +172,8 @@ test("convolution refuses what it cannot do", () => {
   assert.throws(() => convolution(o), RangeError);
   assert.throws(() => convolution({ ...o, kernel: [3, 3], batch: 0 }), RangeError);
   assert.throws(() => convolution({ ...o, kernel: [4, 3], pool: true }), RangeError);
-  assert.throws(() => convolution({ ...o, kernel: [3, 3], pool: true, activation: { negativeSlope: 0.1 } }), RangeError);
+  assert.throws(
+    () => convolution({ ...o, kernel: [3, 3], pool: true, activation: { negativeSlope: 0.1 } }),
+    RangeError,
+  );
 });

@@ -43,7 +43,8 @@ function checkFilter(o: ConvolutionOptions & { bias?: boolean }, seed: number): 
   const pixels = shape.batch * shape.outHeight * shape.outWidth;
   for (const relaxed of precisions) {
     agree(bench.run(plan, words, "dFilter", dFilter, { relaxed }), rightFilter, pixels, JSON.stringify(o));
-    if (o.bias) agree(bench.run(plan, words, "dBias", dBias, { relaxed }), rightBias, pixels, `bias, ${JSON.stringify(o)}`);
+    if (o.bias)
+      agree(bench.run(plan, words, "dBias", dBias, { relaxed }), rightBias, pixels, `bias, ${JSON.stringify(o)}`);
   }
 }
 
@@ -52,9 +53,12 @@ test("the gradient to the input agrees with nested loops in float64", () => {
 });
 
 test("the gradient to filter and bias agrees with nested loops in float64", () => {
-  fc.assert(fc.property(shapes, fc.boolean(), fc.nat(1000), (o, bias, seed) => checkFilter({ ...o, bias }, seed)), {
-    numRuns: 80,
-  });
+  fc.assert(
+    fc.property(shapes, fc.boolean(), fc.nat(1000), (o, bias, seed) => checkFilter({ ...o, bias }, seed)),
+    {
+      numRuns: 80,
+    },
+  );
 });
 
 test("the gradients of LeNet-5's convolutions, and of one over many images", () => {

@@ -32,7 +32,10 @@ function check(o: GemmOptions, seed: number): void {
   const { m, n, k } = o;
   const bench = new Workbench();
   const [a, b, c, bias] = [m * k, k * n, m * n, n].map((length, i) => numbers(length, seed + i)) as [
-    Float32Array, Float32Array, Float32Array, Float32Array,
+    Float32Array,
+    Float32Array,
+    Float32Array,
+    Float32Array,
   ];
   const words = { a: bench.input(a), b: bench.input(b), c: bench.output(c), bias: bench.input(bias) };
   const { values, magnitudes } = oracle(o, a, b, c, bias);
@@ -64,7 +67,14 @@ test("gemm agrees with sums in float64, in every form, on ragged sizes", () => {
 });
 
 test("gemm: several blocks of rows, columns and inner index, and panels", () => {
-  const sizes = [[131, 61, 300], [241, 50, 193], [3, 401, 129], [1, 530, 270], [2, 5, 2051], [122, 17, 1030]];
+  const sizes = [
+    [131, 61, 300],
+    [241, 50, 193],
+    [3, 401, 129],
+    [1, 530, 270],
+    [2, 5, 2051],
+    [122, 17, 1030],
+  ];
   for (const [m, n, k] of sizes as [number, number, number][]) {
     for (const transposeA of [false, true]) {
       for (const transposeB of [false, true]) {
@@ -76,7 +86,12 @@ test("gemm: several blocks of rows, columns and inner index, and panels", () => 
 });
 
 test("gemm lets NaN and infinity through", () => {
-  for (const [transposeA, transposeB] of [[false, false], [true, false], [false, true], [true, true]] as const) {
+  for (const [transposeA, transposeB] of [
+    [false, false],
+    [true, false],
+    [false, true],
+    [true, true],
+  ] as const) {
     const bench = new Workbench();
     const words = {
       a: bench.input(Float32Array.of(NaN, 1, Infinity, 1)),
@@ -85,7 +100,10 @@ test("gemm lets NaN and infinity through", () => {
     };
     const plan = gemm({ m: 2, n: 2, k: 2, transposeA, transposeB, activation: "relu" });
     const got = [...bench.run(plan, words, "c", new Float32Array(4))];
-    assert.deepEqual(got, transposeA ? [NaN, NaN, 2, 2].map((_, i) => (i < 2 ? NaN : 2)) : [NaN, NaN, Infinity, Infinity]);
+    assert.deepEqual(
+      got,
+      transposeA ? [NaN, NaN, 2, 2].map((_, i) => (i < 2 ? NaN : 2)) : [NaN, NaN, Infinity, Infinity],
+    );
   }
 });
 

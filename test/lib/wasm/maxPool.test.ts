@@ -62,7 +62,10 @@ test("max pooling keeps the first greatest and says where it was; ties, infiniti
       const bench = new Workbench();
       const [y, argmax] = [new Float32Array(right.y.length), new Int32Array(right.y.length)];
       const words = { x: bench.input(x), y: bench.output(y), argmax: bench.output(argmax) };
-      assert.deepEqual([...bench.run(maxPool(o), words, "y", y)].map((v) => v + 0), right.y.map((v) => v + 0));
+      assert.deepEqual(
+        [...bench.run(maxPool(o), words, "y", y)].map((v) => v + 0),
+        right.y.map((v) => v + 0),
+      );
       assert.deepEqual([...bench.run(maxPool(o), words, "argmax", argmax)], right.argmax);
     }),
     { numRuns: 80 },
@@ -84,7 +87,10 @@ test("the gradient goes to where the greatest was, and adds up where windows ove
         argmax: bench.input(Int32Array.from(argmax)),
         dx: bench.output(numbers(x.length, seed + 2)),
       };
-      assert.deepEqual(bench.run(maxPoolGradient(o), words, "dx", x).map((v) => v + 0), right.map((v) => v + 0));
+      assert.deepEqual(
+        bench.run(maxPoolGradient(o), words, "dx", x).map((v) => v + 0),
+        right.map((v) => v + 0),
+      );
     }),
     { numRuns: 80 },
   );

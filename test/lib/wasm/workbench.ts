@@ -59,7 +59,9 @@ export class Workbench {
       runPlan(this.memory, plan, 0, { ...words, scratch }, { ...options, order });
       const after = memory.slice();
       if (first === undefined) this.#onlyOutputsChanged(after, scratch, plan.scratchBytes);
-      else for (const output of this.#outputs) assert.deepEqual(part(after, output), part(first, output), "order of tiles");
+      else
+        for (const output of this.#outputs)
+          assert.deepEqual(part(after, output), part(first, output), "order of tiles");
       first ??= after;
     }
     const copy = first!.slice(words[word]!, words[word]! + like.byteLength);
