@@ -184,6 +184,7 @@ for (const { name, flops, times, tiles } of prepared) {
   times.sort((a, b) => a - b);
   const [fast, median, slow] = [1, 2, 3].map((quarter) => times[Math.floor((quarter * times.length) / 4)]!);
   const rate = (time: number) => (flops / time / 1e6).toFixed(1);
-  const figures = `${median!.toFixed(3).padStart(9)} ms ${rate(median!).padStart(6)} (${rate(slow!)} to ${rate(fast!)})`;
+  const milliseconds = median!.toFixed(3).padStart(9);
+  const figures = `${milliseconds} ms ${rate(median!).padStart(6)} (${rate(slow!)} to ${rate(fast!)})`;
   console.log(`${name.padEnd(72)} ${figures} GFLOP/s  ${tiles} tiles`);
 }

@@ -34,8 +34,8 @@ export function multiplyAdd(target: Target, a: V128, b: V128, c: V128): V128 {
 
 /**
  * Where terms come from. Term `t` of one round is, for row `r`, the splat of the number at
- * `p + rowOffset(r) + t * pStep` times the vectors at `q + t * qStep`; a round has `terms` of them (one if not said) and then moves `p` and `q` on,
- * behind its last term or by what is given.
+ * `p + rowOffset(r) + t * pStep` times the vectors at `q + t * qStep`. A round has `terms` of them (one if not said)
+ * and then moves `p` and `q` on, behind its last term or by what is given.
  */
 export interface Operands {
   readonly p: Local<"i32">;
