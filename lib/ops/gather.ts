@@ -2,6 +2,7 @@ import { ShapeError } from "../errors.ts";
 import { formatShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { checkFloats, type Operation } from "./operation.ts";
+import * as gpu from "../backends/gpu/kernels/gather.ts";
 import * as wasm from "../wasm/gather.ts";
 
 type None = Record<never, never>;
@@ -27,6 +28,7 @@ const gatherRows: Operation<None> = {
     });
   },
   wasm: wasm.gatherRows,
+  gpu: gpu.gatherRows,
 };
 
 /**
@@ -64,6 +66,7 @@ const scatterRows: Operation<Size> = {
     to!.set(sums);
   },
   wasm: wasm.scatterRows,
+  gpu: gpu.scatterRows,
 };
 
 /** Sums rows of `updates`, [...indices, ...row], into [size, ...row] by index. Rows nobody names are zero. */

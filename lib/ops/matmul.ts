@@ -3,6 +3,7 @@ import { formatShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { reluGradient } from "./activations.ts";
 import { checkFloats, type Operation } from "./operation.ts";
+import * as gpu from "../backends/gpu/kernels/matmul.ts";
 import { gemm } from "../wasm/gemm.ts";
 import { wordsOf } from "../wasm/launch.ts";
 import { sumTo } from "./sum.ts";
@@ -82,6 +83,7 @@ export const product: Operation<Product> = {
         wordsOf(plan, { a: left, b: right, c: to, bias: offsets, scratch }),
     };
   },
+  gpu: gpu.matmul,
 };
 
 export interface ProductOptions {

@@ -1,4 +1,5 @@
 import type { NumberArray, TensorSpec } from "../backends/backend.ts";
+import type { GpuKernel } from "../backends/gpu/plan.ts";
 import { ShapeError } from "../errors.ts";
 import { formatShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -51,6 +52,8 @@ export interface Operation<Attributes> {
   readonly overwrites?: readonly number[];
   readonly reference: ReferenceKernel<Attributes>;
   readonly wasm: WasmKernel<Attributes>;
+  /** Without one the gpu backend refuses the operation. */
+  readonly gpu?: GpuKernel<Attributes>;
 }
 
 /** Refuses int tensors among what an operation computes with: kernels read the bits of floats. */

@@ -6,6 +6,7 @@ import { scatterAdd } from "./gather.ts";
 import { reshape } from "./layout.ts";
 import { checkFloats, type Operation } from "./operation.ts";
 import { type Axes, groups, reduce, type Reduction, remaining, sum } from "./sum.ts";
+import * as gpu from "../backends/gpu/kernels/reduce.ts";
 import * as wasm from "../wasm/reduce.ts";
 
 /** Saves, for each result, where in `x` it was found. */
@@ -35,6 +36,7 @@ const maxAxes: Operation<Reduction> = {
     }
   },
   wasm: wasm.maxAxes,
+  gpu: gpu.maxAxes,
 };
 
 /** The first of equals wins, and the first NaN beats everything. */

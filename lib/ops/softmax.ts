@@ -6,6 +6,7 @@ import { exp, multiply, negate, subtract } from "./arithmetic.ts";
 import { reshape } from "./layout.ts";
 import { checkFloats, type Operation } from "./operation.ts";
 import { sum } from "./sum.ts";
+import * as gpu from "../backends/gpu/kernels/softmax.ts";
 import * as wasm from "../wasm/softmax.ts";
 
 type None = Record<never, never>;
@@ -43,6 +44,7 @@ const softmaxRows: Operation<None> = {
       for (let j = row; j < row + size; j++) to![j] = exactExp(from![j]! - total);
     }),
   wasm: wasm.softmaxRows,
+  gpu: gpu.softmaxRows,
 };
 
 const logSoftmaxRows: Operation<None> = {
@@ -55,6 +57,7 @@ const logSoftmaxRows: Operation<None> = {
       for (let j = row; j < row + size; j++) to![j] = from![j]! - total;
     }),
   wasm: wasm.logSoftmaxRows,
+  gpu: gpu.logSoftmaxRows,
 };
 
 /** `exp(x) / Σ exp(x)` along the last axis. */
@@ -108,6 +111,7 @@ export const crossEntropyRows: Operation<None> = {
     });
   },
   wasm: wasm.crossEntropyRows,
+  gpu: gpu.crossEntropyRows,
 };
 
 function checkLabel(label: number, classes: number): number {
@@ -133,6 +137,7 @@ export const crossEntropyGradient: Operation<None> = {
     }
   },
   wasm: wasm.crossEntropyGradient,
+  gpu: gpu.crossEntropyGradient,
 };
 
 /**

@@ -4,6 +4,7 @@ import { ShapeError } from "../errors.ts";
 import { Tensor } from "../tensor.ts";
 import { reshape } from "./layout.ts";
 import { checkFloats, type Operation } from "./operation.ts";
+import * as gpu from "../backends/gpu/kernels/reduce.ts";
 import * as wasm from "../wasm/reduce.ts";
 
 export interface Reduction {
@@ -59,6 +60,7 @@ const sumAxes: Operation<Reduction> = {
     to!.set(sums);
   },
   wasm: wasm.sumAxes,
+  gpu: gpu.sumAxes,
 };
 
 export interface Axes {

@@ -2,6 +2,7 @@ import { ShapeError } from "../errors.ts";
 import type { TensorSpec } from "../backends/backend.ts";
 import { equalShapes, formatShape } from "../shape.ts";
 import { checkFloats, type Operation } from "./operation.ts";
+import * as gpu from "../backends/gpu/kernels/update.ts";
 import * as wasm from "../wasm/update.ts";
 
 /** Whether a last input, a mask of ones and zeros, holds parameter, gradient and moments at zero where it is 0. */
@@ -49,6 +50,7 @@ export const sgdUpdate: Operation<Masked & { readonly nesterov: boolean }> = {
     }
   },
   wasm: wasm.sgdUpdate,
+  gpu: gpu.sgdUpdate,
 };
 
 /**
@@ -81,6 +83,7 @@ export const adamUpdate: Operation<Masked & { readonly decoupled: boolean }> = {
     }
   },
   wasm: wasm.adamUpdate,
+  gpu: gpu.adamUpdate,
 };
 
 /** Overwrites a variable with a tensor of its shape and type. Inputs: the variable, the tensor. */
@@ -95,4 +98,5 @@ export const copyInto: Operation<Record<never, never>> = {
   overwrites: [0],
   reference: (_, [to, from]) => to!.set(from!),
   wasm: wasm.copyInto,
+  gpu: gpu.copyInto,
 };
