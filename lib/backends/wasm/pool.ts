@@ -58,13 +58,20 @@ export class Pool {
     this.#sleeps = options.threads > 1 && canSleep();
   }
 
-  /** Starts the workers; the promise settles when they have come up. Without it the first job does. */
+  /** Starts the workers; the promise settles when they have come up. Without it the first job starts them. */
   start(): Promise<unknown> {
-    this.#workers ??= Array.from({ length: this.threads - 1 }, (_, i) => {
-      const worker = i + 1;
-      return this.#system!.spawn({ memory: this.#memory.wasm, worker }, (reason) => this.#break(worker, reason));
+    this.#workers ??= Array.from({ length: this.threads - 1 }, (_, i) => this.#spawn(i + 1));
+    return Promise.all(this.#workers.map(({ joined }) => joined)).catch((error: unknown) => {
+      throw this.#broken ?? error;
     });
-    return Promise.all(this.#workers.map(({ joined }) => joined));
+  }
+
+  #spawn(worker: number): WorkerHandle {
+    try {
+      return this.#system!.spawn({ memory: this.#memory.wasm, worker }, (reason) => this.#break(worker, reason));
+    } catch (error) {
+      throw new DeviceError(`wasm: worker ${worker} cannot be started, ${(error as Error).message}; try 1 thread`);
+    }
   }
 
   /** Workers that have come up so far. */

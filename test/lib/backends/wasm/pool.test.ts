@@ -156,12 +156,14 @@ test("the workers of a browser", async (t) => {
   for (const [name, value] of Object.entries(page)) {
     Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }
-  const system = await findThreads();
+  const [system, broken] = [await findThreads(), await findThreads("throw new Error('no such page')")];
   Object.defineProperty(globalThis, "process", before.at(-1)![1]!);
   assert.deepEqual([system!.cores, system!.lazy], [3, false]);
   const made = await poolOf(3, { system });
   await made.pool.start();
   untilJoined(made);
+  const failing = await poolOf(2, { system: broken });
+  await assert.rejects(failing.pool.start(), /^DeviceError: wasm: worker 1 of 1 failed, no such page/);
 
   Object.defineProperty(globalThis, "crossOriginIsolated", { value: false });
   Object.defineProperty(globalThis, "process", { value: undefined, configurable: true });
@@ -203,6 +205,15 @@ test("a worker that ends between jobs is an error", async () => {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }, /worker 1 of 1 failed, it exited with code 3/);
+});
+
+test("workers that cannot be started are an error", async () => {
+  const spawn = (): never => {
+    throw new Error("this place allows none");
+  };
+  const { pool, args } = await poolOf(2, { system: { cores: 2, spawn, lazy: true } });
+  const message = /wasm: worker 1 cannot be started, this place allows none; try 1 thread/;
+  assert.throws(() => pool.run(pool.load(counting("lonely", 1)), args, 2), message);
 });
 
 test("a closed pool refuses to run", async () => {

@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { lenet300 } from "../../../../lib/architectures.ts";
+import { createRuntime, grad, mean, crossEntropy, type Runtime, type Weights } from "../../../../lib/index.ts";
+import { fit, glyphs, initialise, type OptimizerChoice } from "../../../../models/index.ts";
+import { batchesOf } from "../../../../models/batches.ts";
+import { forward } from "../../../../models/forward.ts";
+import { Learner } from "../../../../models/learner.ts";
+import { hits } from "../../../../models/loss.ts";
+import { exactRuntime, runtimeOf } from "../../runtimes.ts";
+import { gpuDevices, skip } from "./modes.ts";
+
+const data = glyphs({ count: 40, seed: 5 });
+const batches = batchesOf(data, lenet300.input, { size: 8, seed: 1 });
+
+/** The largest difference of two arrays, as a share of the largest magnitude of `want`. */
+function distance(got: ArrayLike<number>, want: ArrayLike<number>): number {
+  let difference = 0;
+  let magnitude = 0;
+  for (let i = 0; i < want.length; i++) {
+    difference = Math.max(difference, Math.abs(got[i]! - want[i]!));
+    magnitude = Math.max(magnitude, Math.abs(want[i]!));
+  }
+  assert.ok(magnitude > 0, "something to compare");
+  return difference / magnitude;
+}
+
+function learnerOn(runtime: Runtime, optimizer: OptimizerChoice): { learner: Learner; step: (number: number) => void } {
+  const learner = new Learner({ runtime, start: initialise(lenet300, 3), optimizer });
+  const identity = runtime.tensor(Float32Array.from({ length: 100 }, (_, i) => (i % 11 === 0 ? 1 : 0)), [10, 10]);
+  const step = (number: number): void =>
+    learner.step(0.01, (variables) => {
+      const { images, labels } = batches.at(number);
+      const given = runtime.tensor(labels);
+      const logits = forward(lenet300, variables, runtime.tensor(images, [8, 28, 28, 1]));
+      return { loss: mean(crossEntropy(logits, given)), hits: hits(logits, given, identity) };
+    });
+  return { learner, step };
+}
+
+for (const device of gpuDevices) {
+  test(`LeNet-300-100 on ${device.name}: gradients are within 1e-5 of the float64 oracle's`, { skip }, async (t) => {
+    const weights = initialise(lenet300, 3);
+    const { images, labels } = batches.at(0);
+    const slopes = async (runtime: Runtime): Promise<ArrayLike<number>[]> => {
+      const parameters = weights.map(({ values, shape, name }) => runtime.variable(values, shape, name));
+      const gradients = runtime.step(() => {
+        const logits = forward(lenet300, parameters, runtime.tensor(images, [8, 28, 28, 1]));
+        return grad(mean(crossEntropy(logits, runtime.tensor(labels))), parameters);
+      });
+      return Promise.all(gradients.map((gradient) => gradient.read()));
+    };
+    const want = await slopes(exactRuntime());
+    const apart = (await slopes(await runtimeOf(device))).map((own, i) => distance(own, want[i]!));
+    assert.ok(Math.max(...apart) < 1e-5, `gradients differ by ${apart.join()}`);
+    t.diagnostic(`largest difference ${Math.max(...apart).toExponential(1)}`);
+  });
+
+  test(`LeNet-300-100 on ${device.name}: every step goes where the oracle's goes`, { skip }, async () => {
+    // Adam divides by the size of a gradient: where that is next to nothing, rounding decides over the weight's sign.
+    // Its moments are compared, and the weights of plain momentum.
+    for (const optimizer of [{ name: "sgd", momentum: 0.9 }, { name: "adam" }] as const) {
+      const own = learnerOn(await runtimeOf(device), optimizer);
+      const oracle = learnerOn(await createRuntime({ device: "reference" }), optimizer);
+      for (let number = 0; number < 3; number++) {
+        await oracle.learner.restore(number, await own.learner.save());
+        own.step(number);
+        oracle.step(number);
+        const want = await oracle.learner.save();
+        (await own.learner.save()).forEach(({ name, values }, i) => {
+          if (optimizer.name === "adam" && i < own.learner.variables.length) return;
+          const apart = name === "total.hits" ? Math.abs(values[0]! - want[i]!.values[0]!) : distance(values, want[i]!.values);
+          assert.ok(apart < 1e-5, `step ${number} of ${optimizer.name}: ${name} differs by ${apart}`);
+        });
+      }
+    }
+  });
+
+  test(`fit of LeNet-300-100 on ${device.name}: the loss falls`, { skip }, async () => {
+    const runtime = await runtimeOf(device);
+    const train = async (): Promise<{ losses: number[]; weights: Weights }> => {
+      const { history, weights } = await fit({
+        runtime, network: lenet300, data: { train: data, validation: data }, epochs: 3, batchSize: 8,
+        schedule: { name: "constant", rate: 0.002 },
+      });
+      return { losses: history.map(({ validationLoss }) => validationLoss!), weights };
+    };
+    const { losses, weights } = await train();
+    assert.ok(losses[0]! < 2.3 && losses[1]! < losses[0]! && losses[2]! < 0.6 * losses[0]!, `losses ${losses.join()}`);
+    assert.deepEqual((await train()).weights, weights, "the same seed gives the same weights");
+  });
+}
