@@ -77,11 +77,10 @@ class Reader:
         raw = self.bytes(n)
         try:
             text = raw.decode("utf-8")  # strict: shortest forms only, no surrogates
-        except UnicodeDecodeError as error:
-            raise Refused("text-utf8", start + error.start) from None
-        for k, character in enumerate(text):
-            if is_control(ord(character)):
-                raise Refused("text-control", start + len(text[:k].encode("utf-8")))
+        except UnicodeDecodeError:
+            raise Refused("text-utf8", start) from None
+        if any(is_control(ord(character)) for character in text):
+            raise Refused("text-control", start)
         return text
 
     def float64(self):
@@ -204,7 +203,7 @@ def read_file(data):
     reader = Reader(data, 0, len(data))
     for k in range(3):
         if reader.u8() != MAGIC[k]:
-            raise Refused("magic", k)
+            raise Refused("magic", 0)
     if reader.u8() != VERSION:
         raise Refused("version", 3)
     head_at = reader.at
@@ -221,13 +220,13 @@ def read_file(data):
         reader.end -= 4
         check_crc(data, 0, Reader(data, reader.end, len(data)))
 
-    # Known architectures are exempt from the ratio of section 10.
-    allowance = len(data) if not framed and architecture == 0 else None
-    graph = ARCHITECTURES[architecture] if architecture else read_graph(reader, allowance)
+    graph = ARCHITECTURES[architecture] if architecture else read_graph(reader)
     metadata = read_metadata(reader) if has_metadata else None
     if framed:
         check_crc(data, 0, reader)
     tensors = tensors_of(graph)
+    if architecture == 0 and not framed:
+        check_ratio(sum(product(shape) for _, shape in tensors), len(data), reader.at)
     sections = []
     is_open = [True] * len(tensors)
     numbers = {}
@@ -243,6 +242,12 @@ def read_file(data):
         "sections": sections,
         "tensors": [(name, shape, numbers[k]) for k, (name, shape) in enumerate(tensors)],
     }
+
+
+def check_ratio(count, size, at):
+    """10: a file of no known architecture declares at most 4,096 bytes per byte."""
+    if 4 * count > RATIO * size:
+        raise Refused("limit-ratio", at)
 
 
 def check_crc(data, start, reader):
@@ -272,8 +277,8 @@ def product(sizes):
     return result
 
 
-def read_graph(reader, allowance):
-    """A network of no known architecture. `allowance`: the bytes that its numbers are held against (10, ratio)."""
+def read_graph(reader):
+    """A network of no known architecture."""
     graph_at = reader.at
     name = reader.text(64)
     input_shape = [reader.varint(1, SIZE) for _ in range(3)]
@@ -284,41 +289,18 @@ def read_graph(reader, allowance):
         raise Refused("graph-pixels", pixels_at)
     scale, offset = USUAL_PIXELS
     if form == 1:
-        scale_at = reader.at
         scale = reader.float64()
-        if scale == 0:
-            raise Refused("graph-shape", scale_at)  # 3.3
         offset = reader.float64()
         if (scale, offset) == USUAL_PIXELS:
             raise Refused("graph-pixels", pixels_at)
 
-    layers_at = reader.at
-    layers = []
-    shape = input_shape
-    names = set()
     counted = {CONVOLUTION: 0, DENSE: 0}
-    elements = 0
-    for _ in range(reader.varint(1, 256)):
-        layer_at = reader.at
-        layer = read_layer(reader, counted)
-        shape = layer_shapes(layer, shape, layer_at)
-        if layer["kind"] in counted:
-            # 3.3: two tensors never have the same name, and these are made of the names of the layers.
-            if layer["name"] in names:
-                raise Refused("graph-shape", layer_at)
-            names.add(layer["name"])
-        layers.append(layer)
-        elements += sum(product(tensor) for _, tensor in layer["tensors"])
-        if elements > ELEMENTS:
-            raise Refused("limit-elements", layer_at)
-    # 3.3: the last layer gives [features]; at least one layer has weights.
-    if len(shape) != 1:
-        raise Refused("graph-shape", layer_at)
-    if not names:
-        raise Refused("graph-shape", layers_at)
+    layers = [read_layer(reader, counted) for _ in range(reader.varint(1, 256))]
+    if scale == 0:
+        raise Refused("graph-shape", graph_at)
+    outputs = meet(layers, input_shape, graph_at)
 
     classes_at = reader.at
-    outputs = shape[0]
     if outputs > CLASSES:
         raise Refused("limit-classes", classes_at)
     form = reader.u8()
@@ -337,8 +319,9 @@ def read_graph(reader, allowance):
             seen.add(classes[-1])
         if classes == usual:
             raise Refused("graph-classes", classes_at)
-    if allowance is not None and 4 * elements > RATIO * allowance:
-        raise Refused("limit-ratio", graph_at)
+    elements = sum(product(tensor) for layer in layers for _, tensor in layer["tensors"])
+    if elements > ELEMENTS:
+        raise Refused("limit-elements", graph_at)
     return {
         "name": name,
         "input": input_shape,
@@ -374,10 +357,7 @@ def read_layer(reader, counted):
     elif kind == POOLING:
         layer["sizes"] = [reader.varint(1, SIZE) for _ in range(2)]
     elif kind == DROPOUT:
-        at = reader.at
         layer["keep"] = reader.float64()
-        if not 0 < layer["keep"] <= 1:
-            raise Refused("graph-shape", at)  # 3.3
     return layer
 
 
@@ -387,8 +367,6 @@ def read_name(reader, usual):
         reader.u8()
         return usual
     name = reader.text(64)
-    if not set(name) <= NAME_CHARACTERS or name[0] == ".":
-        raise Refused("graph-shape", at)
     if name == usual:
         raise Refused("graph-name", at)
     return name
@@ -452,6 +430,27 @@ def layer_shapes(layer, shape, at):
 # -- 3.3 Tensors
 
 
+def meet(layers, shape, graph_at):
+    """The rules of 3.3, once all layers have been read. Gives the number of outputs."""
+    names = set()
+    if product(shape) > ELEMENTS:
+        raise Refused("graph-shape", graph_at)
+    for layer in layers:
+        shape = layer_shapes(layer, shape, graph_at)
+        if layer["kind"] == DROPOUT and not 0 < layer["keep"] <= 1:
+            raise Refused("graph-shape", graph_at)
+        if "name" in layer:
+            name = layer["name"]
+            # 3.1 what names are made of; 3.3 tensors are named after their layer, so layers must differ.
+            if not set(name) <= NAME_CHARACTERS or name[0] == "." or name in names:
+                raise Refused("graph-shape", graph_at)
+            names.add(name)
+    # The last layer gives [features]; at least one layer has weights.
+    if len(shape) != 1 or not names:
+        raise Refused("graph-shape", graph_at)
+    return shape[0]
+
+
 def tensors_of(graph):
     """Names and shapes, in the order of the layers."""
     return [tensor for layer in graph["layers"] for tensor in layer["tensors"]]
@@ -464,10 +463,10 @@ def read_section(reader, tensors, is_open, numbers, framed, architecture):
     """One section: closes its tensors in `is_open` and puts their bytes into `numbers`, by place in the network."""
     start = reader.at
     method, cover = divmod(reader.u8(), 4)
-    if cover == 3:
-        raise Refused("section-cover", start)
     if method not in METHODS:
         raise Refused("method-unknown", start)
+    if cover == 3:
+        raise Refused("section-cover", start)
     members = read_cover(reader, cover, is_open, start)
     sizes = [product(tensors[k][1]) for k in members]
     count = sum(sizes)
@@ -475,18 +474,15 @@ def read_section(reader, tensors, is_open, numbers, framed, architecture):
     content = reader
     if framed:
         length = reader.varint(0, 2**53 - 1)
-        # 10, ratio: per byte of the section, from its method to its checksum.
-        if architecture == 0 and 4 * count > RATIO * (reader.at - start + length + 4):
-            raise Refused("limit-ratio", start)
-        if length > reader.end - reader.at:
-            raise Refused("truncated", reader.end)
+        # The content is looked at only after its checksum has been compared.
         content = Reader(reader.data, reader.at, reader.at + length)
-    chosen, row = METHODS[method](content, count)
-    if framed:
-        if content.at < content.end:
-            raise Refused("leftover", content.at)
-        reader.at = content.end
+        reader.bytes(length)
         check_crc(reader.data, start, reader)
+        if architecture == 0:
+            check_ratio(count, reader.at - start, start)
+    chosen, row = METHODS[method](content, count)
+    if framed and content.at < content.end:
+        raise Refused("leftover", content.at)
 
     at = 0
     for k, size in zip(members, sizes):
@@ -511,7 +507,7 @@ def read_cover(reader, cover, is_open, start):
     if any(named[len(others) :]):
         raise Refused("padding", at + len(bitmap) - 1)
     if sum(named) in (0, len(others)):
-        raise Refused("section-cover", start)
+        raise Refused("section-cover", at)
     return [first] + [k for k, bit in zip(others, named) if bit]
 
 
@@ -529,9 +525,10 @@ def read_raw(reader, count):
 
 def read_codebook(reader, count):
     """5.2 Codebook (tag 2)."""
-    entries, offsets = read_entries(reader, count)
+    at = reader.at
+    entries = read_entries(reader, count)
     coder, indices = read_symbols(reader, count, len(entries))
-    check_used(indices, offsets)
+    check_used(indices, entries, at)
     return (entries, coder, indices), look_up(entries, indices, count)
 
 
@@ -540,9 +537,10 @@ def read_sparse(reader, count):
     form, places = read_positions(reader, count)
     if not places:
         return (form, places, [], None, []), bytes(4 * count)
-    entries, offsets = read_entries(reader, len(places), zero_refused=True)
+    at = reader.at
+    entries = read_entries(reader, len(places), zero_refused=True)
     coder, indices = read_symbols(reader, len(places), len(entries))
-    check_used(indices, offsets)
+    check_used(indices, entries, at)
     named = look_up(entries, indices, len(places))
     if len(places) == count:
         return (form, places, entries, coder, indices), named
@@ -552,12 +550,10 @@ def read_sparse(reader, count):
     return (form, places, entries, coder, indices), bytes(row)
 
 
-def check_used(indices, offsets):
+def check_used(indices, entries, at):
     """Every entry is named at least once."""
-    used = set(indices) if len(offsets) > 1 else {0}
-    for k, at in enumerate(offsets):
-        if k not in used:
-            raise Refused("codebook-unused", at)
+    if len(entries) > 1 and len(set(indices)) < len(entries):
+        raise Refused("codebook-unused", at)
 
 
 def look_up(entries, indices, count):
@@ -569,8 +565,8 @@ def look_up(entries, indices, count):
 
 
 def read_entries(reader, most, zero_refused=False):
-    """The entries, four bytes each, and the offset of each."""
-    entries, offsets = [], []
+    """The entries, four bytes each."""
+    entries = []
     before = None
     for _ in range(reader.varint(1, min(most, 4096))):
         at = reader.at
@@ -584,8 +580,7 @@ def read_entries(reader, most, zero_refused=False):
             raise Refused("codebook-order", at)
         before = value
         entries.append(entry)
-        offsets.append(at)
-    return entries, offsets
+    return entries
 
 
 # == 7 Symbols =======================================================================================================
@@ -607,6 +602,8 @@ def read_fixed(reader, count, alphabet):
     """7.1 Fixed width."""
     n = (alphabet - 1).bit_length()
     row = BitReader(reader)
+    if n * count > 8 * (reader.end - reader.at):
+        raise Refused("truncated", reader.end)  # 1.2: a field whose size is known is read as a whole
     symbols = []
     for _ in range(count):
         at = row.at()
@@ -733,12 +730,8 @@ def read_metadata(reader):
     start = reader.at
     reader.bytes(length)
     inner = Reader(reader.data, start, reader.at)
-    at = inner.at
-    many = inner.varint(1, 65536)
-    if many > inner.end - inner.at:
-        raise Refused("varint-range", at)
     lines = []
-    for _ in range(many):
+    for _ in range(inner.varint(1, length)):
         at = inner.at
         key = inner.text(64)
         if not "a" <= key[0] <= "z" or not set(key) <= set("abcdefghijklmnopqrstuvwxyz0123456789-"):
