@@ -80,8 +80,9 @@ export function forward(
 /** Pooling 2x2 by 2 right behind convolution `i`, which then does it, where nothing but a rectifier is between them. */
 function pooling({ layers }: Network, i: number): { readonly maxPool?: 2 } {
   const [convolution, pool] = [layers[i], layers[i + 1]];
-  if (convolution?.type !== "convolution" || pool?.type !== "maxPool" || pool.size !== 2 || pool.stride !== 2) return {};
-  return convolution.activation === "none" || convolution.activation === "relu" ? { maxPool: 2 } : {};
+  if (convolution?.type !== "convolution" || pool?.type !== "maxPool") return {};
+  const fits = pool.size === 2 && pool.stride === 2 && ["none", "relu"].includes(convolution.activation);
+  return fits ? { maxPool: 2 } : {};
 }
 
 function activate(x: Tensor, activation: Activation): Tensor {

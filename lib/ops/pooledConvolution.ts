@@ -7,9 +7,11 @@ import { type Convolution, convolve, filterGradient, inputGradient, kernelOption
 import type { Epilogue } from "./matmul.ts";
 import type { Operation } from "./operation.ts";
 
+type Images = readonly [n: number, height: number, width: number, channels: number];
+
 /** Output pixels of the convolution under each pooled one: offsets of its four, row by row. Odd edges are left out. */
 function visitQuads(
-  [n, height, width, channels]: readonly [number, number, number, number],
+  [n, height, width, channels]: Images,
   visit: (pooled: number, quad: readonly [number, number, number, number]) => void,
 ): void {
   const line = width * channels;
@@ -35,7 +37,7 @@ function visitQuads(
 export const convolvePooled: Operation<Convolution & { readonly activation: Epilogue }> = {
   name: "conv2dPooled",
   outputs: (inputs, attributes) => {
-    const [n, height, width, filters] = convolve.outputs(inputs, attributes)[0]!.shape as [number, number, number, number];
+    const [n, height, width, filters] = convolve.outputs(inputs, attributes)[0]!.shape as Images;
     if (height < 2 || width < 2) {
       throw new ShapeError(`conv2d: pooling 2x2 needs an output of at least 2x2, got ${height}x${width}`);
     }
@@ -56,7 +58,7 @@ export const convolvePooled: Operation<Convolution & { readonly activation: Epil
     const [spec] = convolve.outputs(call.inputs, call.attributes);
     const whole = new Float64Array(sizeOf(spec!.shape));
     convolve.reference(call, inputs, [whole]);
-    visitQuads(spec!.shape as [number, number, number, number], (i, quad) => {
+    visitQuads(spec!.shape as Images, (i, quad) => {
       let place = 0;
       quad.forEach((offset, k) => {
         const [value, best] = [whole[offset]!, whole[quad[place]!]!];
@@ -69,7 +71,7 @@ export const convolvePooled: Operation<Convolution & { readonly activation: Epil
   wasm: ({ inputs: [x, w, bias], attributes }) => {
     const { activation } = attributes;
     const options = kernelOptions(x!.shape, w!.shape, attributes);
-    const plan = convolution({ ...options, bias: bias !== undefined, activation, pool: true });
+    const plan = convolution({ ...options, bias: bias !== undefined, activation, pool: true, winograd: true });
     return {
       plan,
       words: ({ inputs: [image, filter, offsets], outputs: [y, argmax], scratch }) =>
@@ -90,7 +92,7 @@ export const pooledGradients: Operation<Convolution & { readonly bias: boolean; 
   reference: (call, [x, w, dy, places], outputs) => {
     const { attributes, inputs: [xSpec, wSpec] } = call;
     const none = { ...attributes, activation: "none" as const };
-    const shape = convolve.outputs([xSpec!, wSpec!], none)[0]!.shape as [number, number, number, number];
+    const shape = convolve.outputs([xSpec!, wSpec!], none)[0]!.shape as Images;
     const dz = new Float64Array(sizeOf(shape));
     visitQuads(shape, (i, quad) => {
       if (places![i] !== noGradient) dz[quad[places![i]!]!] = dy![i]!;

@@ -58,7 +58,8 @@ function numbers(count: number, seed: number, range: number): Float32Array {
 }
 
 /** The result, and its gradients for x, w and b under a weight for every output; pooled in the pass or behind it. */
-function run(runtime: Runtime, { image, filter, biased, stride, padding, activation, seed }: Case, fused: boolean): number[][] {
+function run(runtime: Runtime, example: Case, fused: boolean): number[][] {
+  const { image, filter, biased, stride, padding, activation, seed } = example;
   return runtime.step(() => {
     const x = runtime.tensor(numbers(sizeOf(image), seed, 3), image);
     const w = runtime.tensor(numbers(sizeOf(filter), seed + 1, 3), filter);
