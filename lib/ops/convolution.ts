@@ -124,7 +124,8 @@ export const convolve: Operation<Convolution & { readonly activation: Epilogue }
   },
   wasm: ({ inputs: [x, w, bias], attributes }) => {
     const options = kernelOptions(x!.shape, w!.shape, attributes);
-    const plan = convolution({ ...options, bias: bias !== undefined, activation: attributes.activation, winograd: true });
+    const { activation } = attributes;
+    const plan = convolution({ ...options, bias: bias !== undefined, activation, winograd: true });
     return {
       plan,
       words: ({ inputs: [image, filter, offsets], outputs: [y], scratch }) =>

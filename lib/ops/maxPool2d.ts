@@ -10,7 +10,7 @@ export interface Pooling {
   readonly stride: number;
 }
 
-/** Saves, for each result, its place in the window, counted row by row: the first of equals, and NaN before any number. */
+/** Saves, for each result, its place in the window, row by row: the first of equals, and NaN before any number. */
 export const pool: Operation<Pooling> = {
   name: "maxPool2d",
   outputs: ([x], { size, stride }) => {
