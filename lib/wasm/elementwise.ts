@@ -1,6 +1,6 @@
 // One loop for a scalar expression over stretched inputs.
 
-import { type Expression, topological } from "../expression.ts";
+import { arity, type Expression, topological } from "../expression.ts";
 import { broadcastLoops, type Shape, sizeOf } from "../shape.ts";
 import { f32x4, i32, v128 } from "./assembler.ts";
 import type { FunctionBuilder, Local, V128 } from "./assembler.ts";
@@ -10,6 +10,8 @@ import { constant4, eachVector, lesser, storeLanes } from "./vectors.ts";
 
 export interface ElementwiseKernel {
   readonly kernel: Kernel;
+  /** How many scalars it reads. */
+  readonly scalars: number;
   /** The words that follow the addresses and scalars: sizes, strides and the cut into tiles. */
   readonly geometry: readonly number[];
 }
@@ -51,7 +53,7 @@ export function elementwiseKernel(
   const sizes = loops.sizes.slice(1, outer);
   const geometry = [rows, columns, rowsPerTile, columnsPerTile, columnBlocks, ...sizes, ...byteStrides];
   const walks = loops.strides.map((strides) => strides[outer] === 1);
-  const scalars = 1 + nodes.reduce((most, node) => (node.kind === "scalar" ? Math.max(most, node.index) : most), -1);
+  const { scalars } = arity(expression);
   const words = wordsOf(walks.length, scalars, outer);
   const kernel = {
     key: `elementwise ${expression.id} ${outer} ${walks.map(Number).join("")}`,
@@ -59,7 +61,7 @@ export function elementwiseKernel(
     tiles,
     emit: (to: Target) => emit(to, nodes, words, outer, walks, weight <= UNROLLED),
   };
-  return { kernel, geometry };
+  return { kernel, scalars, geometry };
 }
 
 function wordsOf(inputs: number, scalars: number, outer: number): string[] {

@@ -37,6 +37,7 @@ interface PreparedCall {
 }
 
 interface PreparedLoop extends Phase {
+  readonly scalars: number;
   readonly geometry: readonly number[];
 }
 
@@ -194,7 +195,8 @@ export class WasmBackend implements Backend {
     let at = this.#args / 4;
     int32[at++] = (output as WasmStorage).address;
     for (const address of from) int32[at++] = address;
-    for (const scalar of scalars) int32[at++] = floatBits(scalar);
+    // An expression may use fewer scalars than it is given.
+    for (let i = 0; i < loop.scalars; i++) int32[at++] = floatBits(scalars[i]!);
     for (const word of loop.geometry) int32[at++] = word;
     this.pool.run(loop.kernel, this.#args, loop.tiles);
   }
@@ -218,15 +220,16 @@ export class WasmBackend implements Backend {
     const { int32 } = memory;
     const first = this.#args / 4;
     for (let i = 0; i < words.length; i++) int32[first + i] = words[i]!;
-    if (launch.refuse !== undefined) int32[this.#fault / 4] = 0;
-    for (const { kernel, tiles } of phases) this.pool.run(kernel, this.#args, tiles);
     const fault = this.#fault / 4;
+    int32[fault] = 0;
+    for (const { kernel, tiles } of phases) this.pool.run(kernel, this.#args, tiles);
+    if (at.scratch !== 0) memory.giveBack(at.scratch);
     if (launch.refuse !== undefined && int32[fault] !== 0) throw launch.refuse(int32[fault + 1]!);
   }
 
   #prepareLoop(call: ElementwiseCall): PreparedLoop {
-    const { kernel, geometry } = elementwiseKernel(call.expression, call.shape, call.inputShapes);
-    return this.#loops.add(call.expression, call, { ...this.#phase(kernel), geometry });
+    const { kernel, scalars, geometry } = elementwiseKernel(call.expression, call.shape, call.inputShapes);
+    return this.#loops.add(call.expression, call, { ...this.#phase(kernel), scalars, geometry });
   }
 
   #prepareCall<Attributes>(operation: Operation<Attributes>, call: Call<Attributes>): PreparedCall {

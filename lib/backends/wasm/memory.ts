@@ -53,6 +53,11 @@ export class Memory {
     return this.#take(this.#arena, bytes);
   }
 
+  /** Takes back what `arena` gave last. */
+  giveBack(address: number): void {
+    this.#arena.free = address;
+  }
+
   reset(): void {
     const arena = this.#arena;
     arena.current = 0;

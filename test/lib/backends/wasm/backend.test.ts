@@ -8,7 +8,7 @@ import { controlBytes, Pool } from "../../../../lib/backends/wasm/pool.ts";
 import type { Backend } from "../../../../lib/backends/backend.ts";
 import { add, input, scalar } from "../../../../lib/expression.ts";
 import * as kilonet from "../../../../lib/index.ts";
-import type { Runtime } from "../../../../lib/runtime.ts";
+import { Runtime } from "../../../../lib/runtime.ts";
 import { numbers } from "../../wasm/workbench.ts";
 
 const open: { close(): Promise<void> }[] = [];
@@ -24,6 +24,13 @@ async function backendOf(options: WasmOptions = { threads: 1 }): Promise<Backend
   const backend = await createWasmBackend(options);
   open.push(backend);
   return backend;
+}
+
+/** One thread and 8 MiB. */
+function smallBackend(): WasmBackend {
+  const memory = new Memory({ shared: false, reserved: controlBytes(1) + 8192, largest: 8 << 20 });
+  const pool = new Pool(memory, { threads: 1, system: null, relaxed: false });
+  return new WasmBackend(memory, pool, Math.ceil(controlBytes(1) / 64) * 64, "small");
 }
 
 /** Adds a number to all of `x`, in the arena. */
@@ -61,6 +68,26 @@ test("held numbers, variables and the arena", async () => {
   assert.throws(() => backend.write(held, [1, 2, 3]), DeviceError);
 });
 
+test("an expression takes the scalars it names from those it is given", async () => {
+  const backend = await backendOf();
+  const [x, y] = [backend.hold("float", [1, 2, 3, 4, 5, 6]), backend.hold("float", [10, 20, 30])];
+  const output = backend.allocate("float", 6);
+  const expression = add(add(input(0), input(1)), scalar(1));
+  const call = { expression, shape: [2, 3], inputs: [x, y], inputShapes: [[2, 3], [3]], output };
+  backend.elementwise({ ...call, scalars: [7, 100, 8, 9] });
+  assert.deepEqual(backend.readSync(output), Float32Array.of(111, 122, 133, 114, 125, 136));
+});
+
+test("scratch memory is there for one operation only", () => {
+  const runtime = new Runtime(smallBackend());
+  const updates = runtime.variable(numbers(50_000, 1), [50_000]);
+  const indices = runtime.variable(new Int32Array(50_000), [50_000]);
+  // 150 results of 20,000 bytes each fit; 150 times the scratch memory, of 120,000, would not.
+  runtime.step(() => {
+    for (let i = 0; i < 150; i++) kilonet.scatterAdd(updates, indices, 5000);
+  });
+});
+
 test("options that make no sense are refused", async () => {
   for (const threads of [0, 1.5, -1, 65, NaN]) await assert.rejects(createWasmBackend({ threads }), RangeError);
   await assert.rejects(createWasmBackend({ precision: "half" as "fast" }), RangeError);
@@ -73,10 +100,7 @@ test("the description says what runs", async () => {
 });
 
 test("too much memory is one clear error, after which smaller tensors still fit", () => {
-  const largest = 8 << 20;
-  const memory = new Memory({ shared: false, reserved: controlBytes(1) + 8192, largest });
-  const pool = new Pool(memory, { threads: 1, system: null, relaxed: false });
-  const backend = new WasmBackend(memory, pool, Math.ceil(controlBytes(1) / 64) * 64, "small");
+  const backend = smallBackend();
   const held = backend.hold("float", [1]);
   for (let step = 0; step < 3; step++) {
     assert.throws(() => {
