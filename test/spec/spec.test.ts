@@ -42,7 +42,7 @@ interface Input {
  */
 const offsetDiffers = new Set([
   ...["fixed-range", "rans-sum", "step-absent", "step-range", "sparse-count", "sparse-filler", "truncated"],
-  ...["limit-elements", "limit-ratio"],
+  ...["sparse-position", "huffman-oversubscribed", "limit-elements", "limit-ratio"],
 ]);
 
 /**
