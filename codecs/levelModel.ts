@@ -172,14 +172,14 @@ export class LevelModel {
     return found;
   }
 
-  /** What `level` would cost here, in bits. Changes nothing. */
+  /** What `level` would cost here, in bits, were it the last one: what its own flags teach is left out. */
   price(level: number): number {
     const { zero, sign, magnitude } = this.#mixer;
-    const notZero = zero.predict();
-    if (level === 0) return costOf(notZero);
+    const none = zero.predict();
+    if (level === 0) return costOf(none);
     this.#chooseSign();
     const positive = sign.predict();
-    let bits = costOf(65536 - notZero) + costOf(level < 0 ? 65536 - positive : positive);
+    let bits = costOf(65536 - none) + costOf(level < 0 ? 65536 - positive : positive);
     const wanted = Math.abs(level);
     for (let size = 1; size <= flagCount; size++) {
       this.#chooseMagnitude(size);

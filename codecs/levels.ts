@@ -53,8 +53,9 @@ export function codedBits(shapes: Shapes, tensors: readonly Int32Array[]): numbe
 }
 
 /**
- * Names the level of one place, given what any level would cost there, in bits, after the levels chosen so far.
- * `index` counts row-major in the tensor.
+ * Names the level of one place, given what any level would cost there, in bits, after the levels chosen so far. Prices
+ * of 0, 1 and -1 are exact; a larger level teaches the model by its own flags, which its price leaves out. `index`
+ * counts row-major in the tensor.
  */
 export type Choose = (tensor: number, index: number, price: (level: number) => number) => number;
 

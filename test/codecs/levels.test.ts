@@ -3,6 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { ByteReader } from "../../codecs/bytes.ts";
 import { Budget, FormatError } from "../../codecs/codec.ts";
+import { crc32 } from "../../codecs/crc32.ts";
 import { chooseHuffman, huffman } from "../../codecs/huffman.ts";
 import { chooseLevels, codedBits, largestLevel, levels } from "../../codecs/levels.ts";
 import { type Grid, LevelModel } from "../../codecs/levelModel.ts";
@@ -73,11 +74,50 @@ test("levels: few decisions, so that random bytes are often accepted", () => {
   assert.ok(accepted > 10, `${accepted} of 4,096`);
 });
 
+const worked: [shapes: Shapes, levels: number[][], hex: string][] = [
+  [
+    [[2, 2], [2]],
+    [
+      [1, 0, -2, 1],
+      [0, 3],
+    ],
+    "26b720",
+  ],
+  [
+    [[3, 3, 1, 2], [2]],
+    [
+      [0, 0, 0, -1, 0, 0, 0, 2, 0, 3, 0, 1, 0, 0, 0, 1, 0, 1],
+      [0, -1],
+    ],
+    "dd3b966cd0",
+  ],
+  [
+    [[8, 3], [3], [3, 2]],
+    [
+      [0, 1, 0, 0, 0, 0, 0, -1, 2, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 1],
+      [7, -2, 0],
+      [0, 0, -5, 1, -16397, 20],
+    ],
+    "fdf1234584606aebdcf2d3853afffffd67b1",
+  ],
+];
+
+for (const [shapes, rows, hex] of worked) {
+  test(`levels: the worked bytes of the format, ${hex}`, () => {
+    const value = rows.map((row) => Int32Array.from(row));
+    assert.equal(Buffer.from(encode(levels({ shapes }), value)).toString("hex"), hex);
+    assert.deepEqual(decode(levels({ shapes }), Uint8Array.from(Buffer.from(hex, "hex"))), value);
+  });
+}
+
 const lenet: Shapes = [[5, 5, 1, 6], [6], [5, 5, 6, 12], [12], [192, 20], [20], [20, 10], [10]];
 
 test("levels: a pruned and quantized network is at least 10 % smaller than in Huffman codes", () => {
   const network = prunedNetwork(lenet);
-  const inLevels = encode(levels({ shapes: lenet }), network).length;
+  const bytes = encode(levels({ shapes: lenet }), network);
+  // The whole of the model, down to its last constant.
+  assert.equal(crc32(bytes).toString(16), "7571dbdd");
+  const inLevels = bytes.length;
   const inHuffman = network.reduce((sum, row) => {
     const lowest = Math.min(...row);
     const symbols = Uint16Array.from(row, (value) => value - lowest);
