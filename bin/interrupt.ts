@@ -33,6 +33,7 @@ export async function interruptible<Result>(
     if (signal.aborted && error === signal.reason) throw new Interrupted(message());
     throw error;
   } finally {
-    for (const name of signals) process.off(name, stop);
+    // Once interrupted, the program is about to end, and an echo must not cut it short.
+    if (!signal.aborted) for (const name of signals) process.off(name, stop);
   }
 }

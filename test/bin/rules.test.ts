@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { UsageError } from "../../bin/errors.ts";
+import { recipeFor } from "../../bin/recipes.ts";
+import { perLayer, rulesOf, sizesOf } from "../../bin/rules.ts";
+import { lenet300, networks, softmax } from "../../models/index.ts";
+
+suite("numbers by layer", () => {
+  const parse = perLayer(Number);
+
+  test("are one for all, or one for each that is named", () => {
+    assert.equal(parse("0.1"), 0.1);
+    assert.deepEqual(parse("fc1=0.08,fc2=0.09"), { fc1: 0.08, fc2: 0.09 });
+    // A name from outside is never a way to something else.
+    assert.deepEqual(Object.keys(parse("__proto__=1") as object), ["__proto__"]);
+  });
+
+  test("are refused when cut short or said twice", () => {
+    for (const text of ["=1", "a=1,", "a=1,b", "a=1=2", "a=1,a=1"]) assert.throws(() => parse(text), text);
+  });
+
+  test("become rules of pruning: a layer that nobody names has the rest's, or keeps all", () => {
+    const { share } = recipeFor(lenet300);
+    assert.deepEqual(rulesOf("deviations", 1.5, softmax), { "fc1.weight": { deviations: 1.5 } });
+    assert.deepEqual(rulesOf("share", { fc2: 0.5 }, lenet300), { "fc2.weight": { share: 0.5 } });
+    assert.deepEqual(rulesOf("share", { fc2: 0.5 }, lenet300, share), {
+      ...rulesOf("share", share, lenet300),
+      "fc2.weight": { share: 0.5 },
+    });
+  });
+
+  test("become sizes of codebooks, and biases have as many values as the widest", () => {
+    const sizes = { "fc1.weight": 16, "fc2.weight": 64, "fc3.weight": 16, biases: 64 };
+    assert.deepEqual(sizesOf({ fc2: 6 }, lenet300, 4), sizes);
+  });
+
+  test("of layers that are not there are used wrongly", () => {
+    assert.throws(() => rulesOf("share", { conv1: 0.5 }, lenet300), UsageError);
+  });
+
+  test("every known network has a recipe that fits it", () => {
+    for (const network of networks) {
+      const { share, bits } = recipeFor(network);
+      assert.deepEqual(
+        Object.keys(rulesOf("share", share, network)),
+        Object.keys(sizesOf(bits, network, {})).filter((name) => name !== "biases"),
+      );
+    }
+  });
+});
