@@ -78,7 +78,7 @@ export class ReferenceBackend implements Backend {
   elementwise({ expression, shape, inputs, inputShapes, scalars, output }: ElementwiseCall): void {
     const nodes = topological(expression);
     const slots = new Map(nodes.map((node, i) => [node.id, i]));
-    const values = nodes.map(() => new Float64Array(stretch));
+    const values = nodes.map(() => new Float64Array(Math.min(stretch, output.length)));
     const cursors = inputs.map((_, i) => new Cursor(data(inputs[i]!), broadcastLoops(shape, [inputShapes[i]!])));
     const result = values[values.length - 1]!;
     const to = data(output);
