@@ -73,7 +73,7 @@ interface Inputs {
  * meet and ints that are not wanted are refused.
  */
 export function opLaws(op: Op, cases: fc.Arbitrary<Case>, options: OpLawOptions): void {
-  const { name = op.name, ints = [], anyType = [], tolerance = 1e-6, exactness = 1e-12, runs = 40 } = options;
+  const { name = op.name, ints = [], anyType = [], tolerance = 1e-6, exactness = 1e-12, runs = 25 } = options;
   const { title = name, sums = false, values = (size: number) => list(gridNumber, size) } = options;
   const exact = exactRuntime();
   const apply = (tensors: readonly Tensor[], settings: unknown): Tensor =>
