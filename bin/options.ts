@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { devices, precisions } from "./device.ts";
+import { allowed } from "./device.ts";
 
 /** A parser of whole numbers from `min` to `max`, for an option's value. */
 export function whole(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -43,6 +43,7 @@ export interface DeviceOptions {
   readonly device: string;
   readonly threads?: number;
   readonly precision?: string;
+  readonly mode?: string;
 }
 
 export interface DataOptions {
@@ -72,10 +73,13 @@ export function withData(command: Command, otherwise: string): Command {
 }
 
 export function withDevice(command: Command): Command {
+  const option = (name: keyof typeof allowed, text: string): Option =>
+    new Option(`--${name} <name>`, text).choices(allowed[name]);
   return command
-    .addOption(new Option("--device <name>", "what computes; see `kilonet devices`").choices(devices).default("wasm"))
+    .addOption(option("device", "what computes; see `kilonet devices`").default("wasm"))
     .option("--threads <count>", "how many threads work (default: one per core)", whole(1, 64))
-    .addOption(new Option("--precision <name>", "of what it computes; float32 if none is named").choices(precisions));
+    .addOption(option("precision", "of what it computes; float32 if none is named"))
+    .addOption(option("mode", "of the device gpu"));
 }
 
 export function withOutput(command: Command): Command {

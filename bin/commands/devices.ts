@@ -14,8 +14,8 @@ export function register(program: Command): void {
     for (const choice of choices) rows.push(await probe(choice));
     const text = table(
       ["options", "what runs"],
-      rows.map(({ device, precision, description, error }) => [
-        `--device ${device} --precision ${precision}`,
+      rows.map(({ device, precision, mode, description, error }) => [
+        `--device ${device} ${mode === null ? `--precision ${precision}` : `--mode ${mode}`}`,
         description ?? `not here: ${error}`,
       ]),
     );
@@ -24,14 +24,14 @@ export function register(program: Command): void {
 }
 
 async function probe(choice: RuntimeOptions) {
-  const { device, precision } = choice;
+  const { device, precision, mode = null } = choice;
   try {
     const runtime = await createRuntime(choice);
     const { description } = runtime;
     await runtime.close();
-    return { device, precision, description, error: null };
+    return { device, precision, mode, description, error: null };
   } catch (error) {
     if (!(error instanceof DeviceError)) throw error;
-    return { device, precision, description: null, error: error.message };
+    return { device, precision, mode, description: null, error: error.message };
   }
 }

@@ -144,10 +144,11 @@ async function learn(
 
 /** What `kilonet evaluate` says of a file, in a process that knows nothing but the file. */
 async function evaluateElsewhere(path: string, data: string, options: StartOptions, signal: AbortSignal) {
-  const { device, threads, precision } = options;
+  const { device, threads, precision, mode } = options;
   const words = [process.argv[1]!, "evaluate", path, "--data", data, "--device", device, "--json"];
   if (threads !== undefined) words.push("--threads", String(threads));
   if (precision !== undefined) words.push("--precision", precision);
+  if (mode !== undefined) words.push("--mode", mode);
   const { stdout } = await promisify(execFile)(process.execPath, words).catch((error: unknown) => {
     signal.throwIfAborted();
     throw error;

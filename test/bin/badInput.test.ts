@@ -170,6 +170,7 @@ suite("trainings that cannot be", { concurrency: 2 }, () => {
   refuses("a rate that explodes", rate, 1, /^fit: the loss is (NaN|Infinity) at step \d+ of \d+; try a lower/);
   const double = `${data} --device reference --precision float64`;
   refuses("what no checkpoint can hold", double, 1, /a saved memory is float32, got reference .*float64/);
+  refuses("a mode left out", `${data} --device gpu`, 1, /^gpu: the mode must be one of cpu, webasm/);
   refuses("a device without it", `${data} --device reference --precision fast`, 1, /reference has the precisions/);
 });
 
@@ -183,7 +184,7 @@ suite("wrong use is told from failure by its exit code", { concurrency: 2 }, () 
   refuses("none", `${train} --epochs 0`, 2, /whole number from 1 to 100000\.$/);
   refuses("a seed below 0", `${train} --seed -1`, 2, /whole number from 0 up\.$/);
   refuses("no such model", `${train} --model lenet4`, 2, /Allowed choices are lenet5, lenet300, softmax, linear\.$/);
-  refuses("no such device", `${train} --device abacus`, 2, /Allowed choices are wasm, reference\.$/);
+  refuses("no such device", `${train} --device abacus`, 2, /Allowed choices are wasm, reference, gpu\.$/);
   refuses("a decay of 1", `${train} --average 1`, 2, /a number from 0 to below 1\.$/);
   refuses("not of Adam", `${train} --momentum 0.9`, 2, /^train: --momentum and --nesterov belong to sgd/);
   refuses("no momentum", `${train} --optimizer sgd --nesterov`, 2, /^train: --nesterov needs a --momentum above 0$/);

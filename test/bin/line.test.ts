@@ -150,6 +150,6 @@ suite("the line on glyphs, command by command", { concurrency: false }, () => {
 
 test("devices lists what runs, and says why something does not", async () => {
   const { devices } = (await resultOf("devices")) as { devices: { device: string; description: string | null }[] };
-  assert.deepEqual([...new Set(devices.map(({ device }) => device))], ["wasm", "reference"]);
+  assert.deepEqual([...new Set(devices.map(({ device }) => device))], ["wasm", "reference", "gpu"]);
   assert.match(devices.find(({ device }) => device === "reference")!.description!, /^reference /);
 });
