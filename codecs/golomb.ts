@@ -1,7 +1,7 @@
 import type { BitReader, BitWriter } from "./bits.ts";
 
 /**
- * Elias gamma and exp-Golomb codes, and rows of small numbers coded by their steps. Format: section "Universal codes".
+ * Elias gamma and exp-Golomb codes, and rows of small numbers coded by their steps. Format: section 7.5.
  * Every prefix is bounded by the largest value that the place allows, so that no input runs for ever.
  */
 

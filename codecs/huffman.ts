@@ -4,7 +4,7 @@ import type { Budget, Codec } from "./codec.ts";
 import { StepReader, StepWriter } from "./golomb.ts";
 
 /**
- * Symbols and the code lengths chosen for them. Format: section "Huffman". The lengths are part of the value: a choice
+ * Symbols and the code lengths chosen for them. Format: section 7.2. The lengths are part of the value: a choice
  * that is not the shortest is kept and written again as it was.
  */
 export interface Huffman {

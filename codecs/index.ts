@@ -25,6 +25,11 @@ export { chooseSparse, sparse, type Sparse, type SparseForm } from "./sparse.ts"
 export { chooseSymbols, symbols, type SymbolRange, type Symbols } from "./symbols.ts";
 export { crc32 } from "./crc32.ts";
 
+export { type Choose, chooseLevels, codedBits, largestLevel, levels } from "./levels.ts";
+export { type BitCoder, Context, RangeDecoder, RangeEncoder } from "./range.ts";
+export { BitMeter } from "./cost.ts";
+export { Contexts, counting, type Counting, Mixer, type MixingRule } from "./mixing.ts";
+
 export { Budget, defaultLimits, FormatError, type Codec, type Limits } from "./codec.ts";
 export { BitReader, BitWriter } from "./bits.ts";
 export { ByteReader, ByteWriter, Trace, type Mark } from "./bytes.ts";

@@ -4,7 +4,7 @@ import { Contexts, Mixer } from "./mixing.ts";
 import { costOf } from "./cost.ts";
 import { type BitCoder, Context } from "./range.ts";
 
-/** A tensor as the model sees it. Format: section "Levels". */
+/** A tensor as the model sees it. Format: section 7.7. */
 export interface Grid {
   readonly kind: "spatial" | "dense" | "bias";
   readonly height: number;

@@ -2,7 +2,7 @@ import { counting, type MixingRule } from "./mixing.ts";
 
 /**
  * The constants of the model of levels, fitted to trained, pruned and quantized networks of 500 to 18,000 bytes. They
- * are part of the format. Format: section "Levels".
+ * are part of the format. Format: section 7.7.
  */
 
 /** How one kind of bit is mixed, and where its base contexts begin: the probability of a 0, in 1/65536. */

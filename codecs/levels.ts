@@ -5,7 +5,7 @@ import { type BitCoder, Context, RangeDecoder, RangeEncoder } from "./range.ts";
 
 /**
  * Small whole numbers in the shapes of a network's tensors, coded bit by bit with everything that is known so far:
- * what a kilobyte file is made of. Format: section "Levels".
+ * what a kilobyte file is made of. Format: section 7.7.
  */
 
 export { largestLevel };

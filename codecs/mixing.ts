@@ -3,7 +3,7 @@ import type { BitCoder } from "./range.ts";
 /**
  * Predicts a bit from several contexts at once: each remembers how often it saw a 0, the logits are added with weights,
  * and the weights learn (logistic mixing, after M. Mahoney's PAQ of 2005, in a form of our own). Whole numbers
- * throughout, so that every machine predicts alike. Format: section "Mixing".
+ * throughout, so that every machine predicts alike. Format: section 7.6.
  *
  * Probabilities are those of a 0, in 1/65536. Logits are in 1/256.
  */

@@ -2,7 +2,7 @@ import type { ByteReader } from "./bytes.ts";
 
 /**
  * A binary range coder: bits, each with the probability that it is 0, become a number in a range that shrinks with
- * every bit (G. N. N. Martin 1979, after J. Rissanen 1976). Format: section "Range coder". The end costs one or two
+ * every bit (G. N. N. Martin 1979, after J. Rissanen 1976). Format: section 7.4. The end costs one or two
  * bytes, often none: trailing zero bytes are not written, and the reader takes what is missing as zeros. So the bytes
  * of a coder are the rest of their section, whose length says where they end.
  */

@@ -5,7 +5,7 @@ import { costOf } from "./cost.ts";
 import { StepReader, StepWriter, width } from "./golomb.ts";
 
 /**
- * Symbols and the frequencies chosen for them (J. Duda 2013, range variant). Format: section "rANS". Frequencies are
+ * Symbols and the frequencies chosen for them (J. Duda 2013, range variant). Format: section 7.3. Frequencies are
  * part of the value: a choice that is not the best is kept and written again as it was.
  */
 export interface Rans {

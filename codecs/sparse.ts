@@ -4,7 +4,7 @@ import type { Budget, Codec } from "./codec.ts";
 import { expGolombBits, readExpGolomb, writeExpGolomb } from "./golomb.ts";
 import { chooseHuffman, huffman } from "./huffman.ts";
 
-/** Which places of a row are taken, and how that is spelled. Format: section "Sparse positions". */
+/** Which places of a row are taken, and how that is spelled. Format: section 9. */
 export interface Sparse {
   form: SparseForm;
   /** Rising. */

@@ -8,6 +8,8 @@ import { methods } from "../../codecs/coded.ts";
 import { pack, toWeights, unpack } from "../../codecs/container.ts";
 import { codeLengths, huffman } from "../../codecs/huffman.ts";
 import { inspect } from "../../codecs/inspect.ts";
+import { levels } from "../../codecs/levels.ts";
+import { Context, RangeEncoder } from "../../codecs/range.ts";
 import { encodeSingle } from "../../codecs/rans.ts";
 import { sparse } from "../../codecs/sparse.ts";
 import { architectures, parametersOf } from "../../lib/architectures.ts";
@@ -80,11 +82,12 @@ test("the worked file is what the code writes and reads, byte by byte", () => {
   assert.match(format, new RegExp(`in ${bytes.length} bytes`));
 });
 
-/** The text of a module and of all that it imports from its own folder. */
+/** The text of a module and of all that it imports from its own folder, but for what only types need. */
 function reachable(name: string, seen = new Map<string, string>()): Map<string, string> {
   const text = readFileSync(`codecs/${name}`, "utf8");
   seen.set(name, text);
-  for (const [, next] of text.matchAll(/from "\.\/(\w+\.ts)"/g)) if (!seen.has(next!)) reachable(next!, seen);
+  const imports = text.matchAll(/^(?:import|export) (?!type )[^;]*? from "\.\/(\w+\.ts)"/gm);
+  for (const [, next] of imports) if (!seen.has(next!)) reachable(next!, seen);
   return seen;
 }
 
@@ -99,6 +102,16 @@ test("every code of the document has a vector, but for those of files too large 
   const shown = new Set(readVectors("refused").map(({ code }) => code!));
   const without = [...documentedCodes()].filter((code) => !shown.has(code));
   assert.deepEqual(without.sort(), ["frame", "limit-memory", "limit-table"]);
+});
+
+test("the coder of levels is in no method yet, and its codes are named beside the others", () => {
+  const inFiles = reachable("container.ts");
+  const source = [...reachable("levels.ts")].filter(([name]) => !inFiles.has(name)).map(([, text]) => text);
+  assert.ok(!inFiles.has("levels.ts") && !inFiles.has("range.ts"), "a method uses it: the document says none does");
+  const thrown = [...source.join("\n").matchAll(/fail!?\(\s*"([a-z0-9-]+)"/g)].map(([, code]) => code!);
+  const sentence = /no method uses yet, has codes of its own: ([^]+)$/.exec(section("## 11 What is refused"))![1]!;
+  const named = [...sentence.matchAll(/`([a-z-]+)`/g)].map(([, code]) => code!);
+  assert.deepEqual(named.sort(), [...new Set(thrown)].sort());
 });
 
 function documentedCodes(): Set<string> {
@@ -134,8 +147,7 @@ test("the methods of the document are those of the code", () => {
 
 test("the examples of the coders are what the code writes", () => {
   const shows = (heading: string, bytes: Uint8Array): void => {
-    const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0").toUpperCase()).join(" ");
-    assert.ok(section(heading).includes(`\`${hex}\``), `${heading}: ${hex}`);
+    assert.ok(section(heading).includes(`\`${hexOf(bytes)}\``), `${heading}: ${hexOf(bytes)}`);
   };
   const lengths = Uint8Array.of(1, 3, 3, 3, 3);
   assert.deepEqual(codeLengths([15, 7, 6, 6, 5]), lengths);
@@ -159,4 +171,37 @@ test("what the document says of sizes is true", () => {
   const bytes = pack({ network: lenet5, sections: sectionsOf(zeros, { groups: [zeros.map(({ name }) => name)] }) });
   assert.equal(bytes.length, 11);
   assert.match(format, /an all-zero LeNet-5 takes 11 bytes/);
+});
+
+function hexOf(bytes: Uint8Array): string {
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0").toUpperCase()).join(" ");
+}
+
+test("the rows of bits under 7.4 are what the range coder writes", () => {
+  const rows: Record<string, number[]> = {
+    "64 bits, number i (from 0) being (i^2 mod 7) mod 2": Array.from({ length: 64 }, (_, i) => ((i * i) % 7) % 2),
+    "100 zeros": new Array<number>(100).fill(0),
+    "100 ones": new Array<number>(100).fill(1),
+  };
+  const found = table(section("### 7.4 Range coder"), "bits");
+  assert.equal(found.length, 4);
+  for (const [said, bytes] of found) {
+    const context = new Context();
+    const coder = new RangeEncoder();
+    for (const bit of rows[said!] ?? said!.split(" ").map(Number)) context.code(coder, bit);
+    assert.equal(hexOf(coder.finish()) || "none", bytes, said);
+  }
+});
+
+test("the levels under 7.7 are spelled in the bytes that stand beside them", () => {
+  const text = section("### 7.7 Levels");
+  const row = (numbers: string): Int32Array => Int32Array.from(numbers.trim().split(" "), Number);
+  const found = table(text, "shapes");
+  assert.equal(found.length, 2);
+  for (const [shapes, tensors, bytes] of found) {
+    const codec = levels({ shapes: JSON.parse(`[${shapes}]`) as number[][] });
+    assert.equal(hexOf(encode(codec, tensors!.split(";").map(row))), bytes);
+  }
+  const worked = encode(levels({ shapes: [[2, 2], [2]] }), [Int32Array.of(1, 0, -2, 1), Int32Array.of(0, 3)]);
+  assert.ok(text.includes(`The bytes \`${hexOf(worked)}\` are the bits below`));
 });

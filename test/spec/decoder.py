@@ -718,7 +718,7 @@ def read_rans(reader, count, alphabet):
     return (form, n, frequency), symbols
 
 
-# 7.4 Range coder: reserved. 7.5 Universal codes: in BitReader and StepReader.
+# 7.4, 7.6, 7.7 Range coder, mixing, levels: no method uses them yet. 7.5 Universal codes: in BitReader and StepReader.
 
 
 # == 8 Metadata ======================================================================================================
