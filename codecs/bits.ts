@@ -82,7 +82,7 @@ export class BitReader {
   /** The next `count` bits (0 to 32) without passing them; zeros stand for what is beyond the end. */
   peek(count: number): number {
     const { source, end } = this.#from;
-    let at = this.#start + Math.floor(this.#used / 8);
+    let at = this.position;
     let have = 8 - (this.#used % 8);
     // At most 7 + 32 bits, which is more than a shift can hold: hence multiplication.
     let value = at < end ? source[at]! & (2 ** have - 1) : 0;
@@ -108,14 +108,19 @@ export class BitReader {
   /** Refuses padding that is not zero, and puts the byte reader after the last byte used. */
   finish(): void {
     const padding = (8 - (this.#used % 8)) % 8;
-    const last = this.#start + Math.floor(this.#used / 8);
     if (this.peek(padding) !== 0) {
-      this.#from.fail("padding", `bits: the last ${padding} bits of the byte must be zero`, last);
+      this.fail("padding", `bits: the last ${padding} bits of the byte must be zero`);
     }
     this.#from.skip(Math.ceil(this.#used / 8));
   }
 
-  fail(code: string, message: string): never {
-    this.#from.fail(code, message, this.#start + Math.floor(this.#used / 8));
+  /** The byte that holds the next bit. */
+  get position(): number {
+    return this.#start + Math.floor(this.#used / 8);
+  }
+
+  /** Refuses what breaks a rule. `offset` is the byte that holds the first bit of the integer or step in question. */
+  fail(code: string, message: string, offset: number = this.position): never {
+    this.#from.fail(code, message, offset);
   }
 }

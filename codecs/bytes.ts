@@ -203,7 +203,7 @@ export class ByteReader {
   /** Passes over `count` bytes, all of which must be there. */
   skip(count: number): void {
     if (!(count >= 0 && count <= this.remaining)) {
-      this.fail("truncated", `ends too early: ${count} bytes needed, ${this.remaining} left`);
+      this.fail("truncated", `ends too early: ${count} bytes needed, ${this.remaining} left`, this.end);
     }
     this.#position += count;
   }

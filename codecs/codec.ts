@@ -90,11 +90,14 @@ export class Budget {
     return this;
   }
 
-  /** Refuses `count` when it is above the limit of that name (code `limit-<name>`), and returns it otherwise. */
-  check(limit: keyof Limits, count: number, what: string = limit): number {
+  /**
+   * Refuses `count` when it is above the limit of that name (code `limit-<name>`), and returns it otherwise. `offset`
+   * is the first byte of what declares it, by default the next byte to be read.
+   */
+  check(limit: keyof Limits, count: number, what: string = limit, offset?: number): number {
     const most = this.limits[limit];
     // Written so that NaN is refused too.
-    if (!(count <= most)) this.#fail(`limit-${limit}`, `${what}: ${count} is above the limit of ${most}`);
+    if (!(count <= most)) this.#fail(`limit-${limit}`, `${what}: ${count} is above the limit of ${most}`, offset);
     return count;
   }
 
@@ -128,7 +131,7 @@ export class Budget {
     return count;
   }
 
-  #fail(code: string, message: string): never {
-    throw new FormatError(code, message, this.#place?.position ?? 0);
+  #fail(code: string, message: string, offset: number = this.#place?.position ?? 0): never {
+    throw new FormatError(code, message, offset);
   }
 }

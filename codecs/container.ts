@@ -207,7 +207,7 @@ export function read(bytes: Uint8Array, limits: Partial<Limits> = {}, trace?: Tr
     compareChecksum(body, 0);
     passChecksum(body);
   } else if (architecture === 0) {
-    checkRatio(countOf(parameters), from.end, budget);
+    checkRatio(countOf(parameters), from.end, budget, body.position);
   }
 
   const sections: Section[] = [];
@@ -239,6 +239,9 @@ function readHead(from: ByteReader): { architecture: number; hasMetadata: boolea
   if (known === undefined && architecture !== 0) {
     from.fail("architecture", `container: there is no architecture ${architecture}`, start);
   }
+  if (!framed && from.end >= framedFrom) {
+    from.fail("frame", `container: ${framedFrom} bytes or more must be framed`, start);
+  }
   const name = known === undefined ? "described below" : `${architecture}, ${known.name}`;
   from.note([name, ...(hasMetadata ? ["with metadata"] : []), ...(framed ? ["framed"] : [])].join(", "));
   return { architecture, hasMetadata, framed };
@@ -246,9 +249,7 @@ function readHead(from: ByteReader): { architecture: number; hasMetadata: boolea
 
 /** Everything up to the checksum of the whole file, which is compared before any of it is looked at. */
 function checkedBody(from: ByteReader): ByteReader {
-  const { end } = from;
-  if (end >= framedFrom) from.fail("frame", `container: ${framedFrom} bytes or more must be framed`, framedFrom);
-  if (from.remaining < 4) from.fail("truncated", "checksum: ends too early", end);
+  if (from.remaining < 4) from.fail("truncated", "checksum: ends too early", from.end);
   const body = from.part(from.remaining - 4);
   compareChecksum(from, 0);
   return body;
@@ -274,15 +275,16 @@ function readNetwork(
   architecture: number,
   budget: Budget,
 ): { network: Network; parameters: readonly Parameter[] } {
+  const start = from.position;
   const network = knownArchitecture(architecture) ?? from.scope("graph", () => graph.read(from, budget));
   const parameters = parametersOf(network);
-  budget.check("elements", countOf(parameters), "container: numbers of all tensors");
+  budget.check("elements", countOf(parameters), "container: numbers of all tensors", start);
   return { network, parameters };
 }
 
 /** "A file that describes its network may declare at most 4,096 bytes of float32 per byte; a section, if framed." */
-function checkRatio(count: number, bytes: number, budget: Budget): void {
-  budget.check("ratio", (4 * count) / bytes, "container: declared bytes per byte");
+function checkRatio(count: number, bytes: number, budget: Budget, offset: number): void {
+  budget.check("ratio", (4 * count) / bytes, "container: declared bytes per byte", offset);
 }
 
 /** One section, of tensors that are still open. */
@@ -307,7 +309,7 @@ function readSection(
     if (framed) {
       content = from.part(from.varint({ name: "length" }));
       compareChecksum(from, start);
-      if (!known) checkRatio(countOf(tensors), from.position + 4 - start, budget);
+      if (!known) checkRatio(countOf(tensors), from.position + 4 - start, budget, start);
     }
     const coded = codecOf(method.name, tensors).read(content, budget.at(content));
     if (framed) {

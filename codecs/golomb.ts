@@ -19,17 +19,20 @@ export function writeGamma(value: number, to: BitWriter): void {
   to.bits(value, width(value));
 }
 
-/** Refuses a value above `most` (code `golomb-range`); a prefix too long for `most` is refused before its end. */
-export function readGamma(from: BitReader, most: number): number {
+/**
+ * Refuses a value above `most` (code `golomb-range`); a prefix too long for `most` is refused before its end. `start` is
+ * the byte where the integer begins that this is a part of.
+ */
+export function readGamma(from: BitReader, most: number, start: number = from.position): number {
   // Bits beyond the end look like zeros here; `skip` and `bits` below refuse to pass them.
   const zeros = Math.clz32(from.peek(32));
   if (zeros >= width(most)) {
     if (from.remaining < width(most)) from.skip(width(most));
-    from.fail("golomb-range", `gamma: ${zeros} zeros or more before a value of at most ${most}`);
+    from.fail("golomb-range", `gamma: ${zeros} zeros or more before a value of at most ${most}`, start);
   }
   from.skip(zeros);
   const value = from.bits(zeros + 1);
-  if (value > most) from.fail("golomb-range", `gamma: must be from 1 to ${most}, got ${value}`);
+  if (value > most) from.fail("golomb-range", `gamma: must be from 1 to ${most}, got ${value}`, start);
   return value;
 }
 
@@ -44,8 +47,9 @@ export function writeExpGolomb(value: number, order: number, to: BitWriter): voi
 }
 
 export function readExpGolomb(from: BitReader, order: number, most: number): number {
-  const value = (readGamma(from, (most >>> order) + 1) - 1) * 2 ** order + from.bits(order);
-  if (value > most) from.fail("golomb-range", `exp-Golomb: must be from 0 to ${most}, got ${value}`);
+  const start = from.position;
+  const value = (readGamma(from, (most >>> order) + 1, start) - 1) * 2 ** order + from.bits(order);
+  if (value > most) from.fail("golomb-range", `exp-Golomb: must be from 0 to ${most}, got ${value}`, start);
   return value;
 }
 
@@ -114,6 +118,7 @@ export class StepReader {
 
   /** How many absent entries come next (up to `mostAbsent`), and the number after them (`least` to `most`). */
   next(mostAbsent: number, least: number, most: number): { absent: number; value: number } {
+    const start = this.#from.position;
     let absent = 0;
     let value: number;
     if (this.#before < 0) {
@@ -122,7 +127,7 @@ export class StepReader {
     } else {
       let code = readGamma(this.#from, 2 * most + 2);
       if (code === 4) {
-        if (mostAbsent === 0) this.#from.fail("step-absent", "steps: absent entries reach past the last place");
+        if (mostAbsent === 0) this.#from.fail("step-absent", "steps: absent entries reach past the last place", start);
         absent = readGamma(this.#from, mostAbsent);
         code = readGamma(this.#from, 2 * most + 1);
       } else if (code > 4) {
@@ -131,7 +136,7 @@ export class StepReader {
       value = this.#before + unfold(code - 1);
     }
     if (!(value >= least && value <= most)) {
-      this.#from.fail("step-range", `steps: must be from ${least} to ${most}, got ${value}`);
+      this.#from.fail("step-range", `steps: must be from ${least} to ${most}, got ${value}`, start);
     }
     this.#before = value;
     return { absent, value };

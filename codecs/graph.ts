@@ -1,7 +1,7 @@
 import { ShapeError } from "../lib/errors.ts";
 import { parametersOf, shapesOf } from "../lib/architectures.ts";
 import type { Activation, Layer, Network } from "../lib/network.ts";
-import { sizeOf } from "../lib/shape.ts";
+import { formatShape } from "../lib/shape.ts";
 import type { ByteReader, ByteWriter } from "./bytes.ts";
 import { type Budget, type Codec, defaultLimits } from "./codec.ts";
 import { readText, writeText } from "./text.ts";
@@ -64,14 +64,24 @@ export const graph: Codec<Network> = {
       layers.push(from.scope(`layer ${i + 1}`, () => readLayer(from, names, budget)));
     }
     const input = { height, width, channels, scale, offset };
-    // "Each layer must fit what comes before it, and the last must give one row of numbers."
-    const shapes = orRefuse(from, start, () => shapesOf({ name, input, layers, classes: [] }));
-    const outputs = budget.check("classes", sizeOf(shapes.at(-1)!), "outputs");
-    const network = { name, input, layers, classes: readClasses(from, outputs, budget) };
-    orRefuse(from, start, () => parametersOf(network));
-    return network;
+    // "All of `graph-shape` is looked at between the layers and the classes, whose number it settles."
+    const outputs = orRefuse(from, start, () => outputsOf({ name, input, layers, classes: [] }));
+    budget.check("classes", outputs, "outputs");
+    return { name, input, layers, classes: readClasses(from, outputs, budget) };
   },
 };
+
+/** How many outputs a network has whose classes are not known yet. Refuses what `parametersOf` would refuse of it. */
+function outputsOf(network: Network): number {
+  const shape = shapesOf(network).at(-1)!;
+  if (shape.length !== 1) {
+    throw new ShapeError(`graph: the last layer must give one row of numbers, got ${formatShape(shape)}`);
+  }
+  const names = network.layers.flatMap((layer) => ("name" in layer ? [layer.name] : []));
+  if (names.length === 0) throw new RangeError("graph: no layer has weights");
+  if (new Set(names).size < names.length) throw new RangeError("graph: two layers have the same name");
+  return shape[0]!;
+}
 
 function orRefuse<T>(from: ByteReader, start: number, derive: () => T): T {
   try {

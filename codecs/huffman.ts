@@ -176,6 +176,7 @@ function readLengths(from: BitReader, lengths: Uint8Array): void {
   const steps = new StepReader(from, 4);
   let symbol = 0;
   for (let filled = 0; filled < complete; symbol++) {
+    const start = from.position;
     if (symbol === lengths.length) {
       from.fail("huffman-incomplete", `huffman: the ${lengths.length} symbols of the alphabet leave codes unused`);
     }
@@ -187,8 +188,9 @@ function readLengths(from: BitReader, lengths: Uint8Array): void {
     }
     lengths[symbol] = value;
     filled += complete >>> value;
-    if (filled > complete)
-      from.fail("huffman-oversubscribed", `huffman: code lengths oversubscribe the tree at symbol ${symbol}`);
+    if (filled > complete) {
+      from.fail("huffman-oversubscribed", `huffman: code lengths oversubscribe the tree at symbol ${symbol}`, start);
+    }
   }
 }
 

@@ -167,12 +167,13 @@ function readFrequencies(from: BitReader, frequencies: Uint32Array): number {
   const steps = new StepReader(from, 5);
   let symbol = 0;
   for (let left = 2 ** bits; left > 0; symbol++) {
+    const start = from.position;
     if (symbol === frequencies.length) {
       from.fail("rans-sum", `rans: the frequencies of the alphabet lack ${left} to 2^${bits}`);
     }
     const { absent, value } = steps.next(frequencies.length - symbol - 1, 1, bits + 1);
     const f = 2 ** (value - 1) + from.bits(value - 1);
-    if (f > left) from.fail("rans-sum", `rans: frequencies exceed 2^${bits}: ${f} where ${left} are left`);
+    if (f > left) from.fail("rans-sum", `rans: frequencies exceed 2^${bits}: ${f} where ${left} are left`, start);
     symbol += absent;
     frequencies[symbol] = f;
     left -= f;

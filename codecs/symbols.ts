@@ -129,9 +129,10 @@ function fixed({ count, alphabet }: SymbolRange): Codec<{ symbols: Uint16Array }
       // A count larger than the data can hold ends here and not after a long wait.
       if (width * count > bits.remaining) bits.skip(width * count);
       for (let i = 0; i < count; i++) {
+        const start = bits.position;
         symbols[i] = bits.bits(width);
         if (symbols[i]! >= alphabet) {
-          bits.fail("fixed-range", `fixed width: symbol ${symbols[i]} is not below ${alphabet}`);
+          bits.fail("fixed-range", `fixed width: symbol ${symbols[i]} is not below ${alphabet}`, start);
         }
       }
       bits.finish();
