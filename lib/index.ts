@@ -15,3 +15,5 @@ export { architecture, architectureNumber, parametersOf } from "./architectures.
 export type * from "./network.ts";
 export type { NamedArray, Weights } from "./weights.ts";
 export { type Shape, sizeOf } from "./shape.ts";
+/** What `elementwise` operations are written in. */
+export * as expression from "./expression.ts";
