@@ -20,8 +20,8 @@ export function writeGamma(value: number, to: BitWriter): void {
 }
 
 /**
- * Refuses a value above `most` (code `golomb-range`); a prefix too long for `most` is refused before its end. `start` is
- * the byte where the integer begins that this is a part of.
+ * Refuses a value above `most` (code `golomb-range`); a prefix too long for `most` is refused before its end. `start`
+ * is the byte where the integer begins that this is a part of.
  */
 export function readGamma(from: BitReader, most: number, start: number = from.position): number {
   // Bits beyond the end look like zeros here; `skip` and `bits` below refuse to pass them.

@@ -62,7 +62,7 @@ export function huffman({ count, alphabet }: { count: number; alphabet: number }
       from.field("code lengths");
       const bits = new BitReader(from);
       readLengths(bits, lengths);
-      from.field("codes");
+      bits.field("codes");
       readSymbols(bits, from, lengths, symbols, budget);
       bits.finish();
       return { lengths, symbols };

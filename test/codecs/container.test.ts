@@ -252,6 +252,7 @@ test("files of 65,536 bytes or more are framed, and smaller ones may be", () => 
   assert.throws(() => pack(raw(new Float32Array(784 * units), network, false)), RangeError);
   const forced = resealed(Uint8Array.of(...small, ...new Uint8Array(65_536)));
   assert.throws(() => unpack(forced), hasCode("frame"));
+  assert.throws(() => unpack(forced), { offset: 4 }, "the head, which says that it is not framed");
 });
 
 test("nothing is returned before the checksum passed, and the input is copied", () => {

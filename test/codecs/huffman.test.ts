@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { FormatError } from "../../codecs/codec.ts";
+import { ByteReader, Trace } from "../../codecs/bytes.ts";
+import { Budget, FormatError } from "../../codecs/codec.ts";
 import { canonicalCodes, chooseHuffman, codeLengths, type Huffman, huffman, maxLength } from "../../codecs/huffman.ts";
 import { assertRefusedOrCanonical, codecLaws, decode, encode } from "./laws.ts";
 import { bellSymbols, entropyBytes } from "./yardstick.ts";
@@ -182,4 +183,16 @@ test("huffman: refuses to write what the format cannot say", () => {
   assert.throws(() => huffman({ count: 1, alphabet: 4097 }), RangeError);
   assert.throws(() => chooseHuffman([3], 3), RangeError);
   assert.throws(() => codeLengths([1, 1, 1, 1, 1], 2), RangeError);
+});
+
+test("huffman: a trace tells code lengths from codes; the byte they share belongs to the lengths", () => {
+  // The lengths 1 3 3 3 3 take 13 bits, so that the codes have the third and fourth byte for themselves.
+  const lengths = Uint8Array.of(1, 3, 3, 3, 3);
+  const bytes = encode(huffman({ count: 7, alphabet: 5 }), { lengths, symbols: Uint16Array.of(0, 1, 0, 2, 0, 3, 0) });
+  const trace = new Trace();
+  huffman({ count: 7, alphabet: 5 }).read(new ByteReader(bytes, { trace }), new Budget());
+  assert.deepEqual(trace.marks, [
+    { offset: 0, path: ["code lengths"] },
+    { offset: 2, path: ["codes"] },
+  ]);
 });
