@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
-import { CommanderError } from "commander";
+import { Command, CommanderError } from "commander";
+import { commands } from "../../bin/commands/index.ts";
 import { exitCode, explain, Interrupted, UsageError } from "../../bin/errors.ts";
 import { ShapeError } from "../../lib/errors.ts";
 
@@ -20,6 +21,29 @@ test("--help prints how to use it, and is no error", () => {
   const { status, stdout, stderr } = kilonet("--help");
   assert.deepEqual([status, stderr], [0, ""]);
   assert.match(stdout, /^Usage: kilonet /);
+});
+
+test("every command has --json, a seed where it draws, and help that ends with an example of it", () => {
+  const program = new Command("kilonet");
+  for (const register of commands) register(program);
+  const seeded = program.commands.filter(({ options }) => options.some(({ long }) => long === "--seed"));
+  assert.deepEqual(
+    seeded.map((command) => command.name()),
+    ["start", "train", "prune", "quantize", "compress"],
+  );
+  for (const command of program.commands) {
+    const name = command.name();
+    assert.ok(command.options.some(({ long }) => long === "--json"), name);
+    let help = "";
+    command.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
+    const examples = /\nExample:\n((?: {2}\$ .+\n)+)$/.exec(help)?.[1]!.trimEnd().split("\n") ?? [];
+    assert.ok(examples.length > 0, help);
+    for (const example of examples) {
+      const [, said, ...words] = example.replace(/^ {2}\$ /, "").split(" ");
+      assert.equal(said, name);
+      assert.deepEqual(command.parseOptions(words).unknown, [], example);
+    }
+  }
 });
 
 test("a mistake gives one line, exit code 2 and nothing on standard output", () => {
@@ -45,6 +69,11 @@ test("an error is explained in one line", () => {
   assert.equal(explain(new ShapeError("inner sizes differ:\n  8 and 9\n")), "inner sizes differ: 8 and 9");
   assert.equal(explain(new TypeError("a is undefined")), "internal error: a is undefined (--debug shows where)");
   assert.equal(explain("a"), "a");
+});
+
+test("a full disk is told in words", () => {
+  const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC", path: "a.knet" });
+  assert.equal(explain(full), "a.knet: no space left on the disk");
 });
 
 test("errors of the system are told in words, with the path", () => {
