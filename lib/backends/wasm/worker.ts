@@ -42,7 +42,7 @@ export const control = {
 /**
  * Rounds that an idle thread looks for work before it sleeps: 26 microseconds on a 2.1 GHz Xeon (Node 20), longer than
  * the pauses between the kernels of a step. Five and twenty times as many made a LeNet-5 step slower there with all
- * cores busy (16.1 ms became 16.8 and 19.7, two threads): a thread that looks keeps the core from one that works.
+ * cores busy (16.1 ms became 18.6 and 22.6, two threads): a thread that looks keeps the core from one that works.
  */
 export const SPIN = 4000;
 
