@@ -1,5 +1,7 @@
-// A LeNet-5 step beside nothing but its products: every layer's forward product and gradients as plain matrix products of
-// the same sizes, with the same kernels, in the same run. `node --import tsx bench/floor.ts [--threads 2] [--precision fast]`
+// A LeNet-5 step beside nothing but its products: every layer's forward product and gradients as plain matrix products
+// of the same sizes, with the same kernels, in the same run.
+//
+//   node --import tsx bench/floor.ts [--threads 2] [--precision fast] [--batch 64]
 
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
@@ -67,6 +69,8 @@ for (let round = 0; round < Number(options.rounds); round++) {
 }
 const median = (times: number[]): number => times.sort((a, b) => a - b)[Math.floor(times.length / 2)]!;
 console.log(`${cpus()[0]!.model}, Node ${process.version}, ${runtime.description}, batch ${batch}.`);
-for (const { name, times } of sides) console.log(`${name}: median ${median(times).toFixed(2)} ms, min ${times[0]!.toFixed(2)}`);
+for (const { name, times } of sides) {
+  console.log(`${name}: median ${median(times).toFixed(2)} ms, min ${times[0]!.toFixed(2)}`);
+}
 console.log(`ratio of medians ${(median(sides[0]!.times) / median(sides[1]!.times)).toFixed(2)}`);
 await runtime.close();

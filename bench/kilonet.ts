@@ -11,7 +11,7 @@ type Work =
   | { readonly kind: "gemm"; readonly m: number; readonly k: number; readonly n: number }
   | { readonly kind: "step" | "inference"; readonly network: "lenet5" | "lenet300"; readonly batch: number };
 
-const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
+const about = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
 const fast = asked.form === "fast";
 const runtime = await createRuntime({ device: "wasm", threads: asked.threads, precision: fast ? "fast" : "float32" });
 const networks = { lenet5, lenet300 };
@@ -80,4 +80,8 @@ function prepare(work: Work) {
   return { run: async () => (await runtime.step(step).read())[0]! };
 }
 
-await serve({ peer: fast ? "kilonet-fast" : "kilonet", version: `${version} (${runtime.description})`, prepare: async (work: Work) => prepare(work) });
+await serve({
+  peer: fast ? "kilonet-fast" : "kilonet",
+  version: `${about.version} (${runtime.description})`,
+  prepare: async (work: Work) => prepare(work),
+});

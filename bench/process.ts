@@ -10,9 +10,11 @@ const options = parseArgs({ options: { rounds: { type: "string", default: "15" }
 const dist = new URL("../dist/", import.meta.url);
 if (!existsSync(dist)) throw new Error("there is no dist: run `npm run build` first");
 
+const door = (room: string): string => new URL(`${room}/index.js`, dist).href;
+
 const doors = `
-const { adam, createRuntime, crossEntropy, grad, mean, parametersOf, sizeOf } = await import("${new URL("lib/index.js", dist).href}");
-const { forward, lenet5 } = await import("${new URL("models/index.js", dist).href}");
+const { adam, createRuntime, crossEntropy, grad, mean, parametersOf, sizeOf } = await import("${door("lib")}");
+const { forward, lenet5 } = await import("${door("models")}");
 const runtime = await createRuntime();
 const weights = parametersOf(lenet5).map(({ shape, name }) => {
   return runtime.variable(new Float32Array(sizeOf(shape)).fill(0.01), shape, name);
@@ -21,7 +23,7 @@ const weights = parametersOf(lenet5).map(({ shape, name }) => {
 
 const programs = {
   "bare Node": "",
-  "import of kilonet": `await import("${new URL("lib/index.js", dist).href}");`,
+  "import of kilonet": `await import("${door("lib")}");`,
   "import and first LeNet-5 inference": `${doors}
     const images = new Float32Array(784);
     await runtime.step(() => forward(lenet5, weights, runtime.tensor(images, [1, 28, 28, 1]))).read();`,
@@ -29,12 +31,14 @@ const programs = {
 
 function run(program: string): { milliseconds: number; printed: string } {
   const start = performance.now();
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8" });
+  const words = ["--input-type=module", "-e", program];
+  const { status, stdout, stderr } = spawnSync(process.execPath, words, { encoding: "utf8" });
   if (status !== 0) throw new Error(stderr);
   return { milliseconds: performance.now() - start, printed: stdout };
 }
 
-const median = (numbers: readonly number[]): number => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
+const median = (numbers: readonly number[]): number =>
+  [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
 
 console.log(`${cpus()[0]!.model}, ${cpus().length} cores, Node ${process.version}.\n`);
 const times = Object.entries(programs).map(([name, program]) => ({ name, program, milliseconds: [] as number[] }));
@@ -46,7 +50,8 @@ const bare = median(times[0]!.milliseconds);
 console.log("| process | median ms | min | beyond bare Node |\n| --- | ---: | ---: | ---: |");
 for (const { name, milliseconds } of times) {
   const middle = median(milliseconds);
-  console.log(`| ${name} | ${middle.toFixed(0)} | ${Math.min(...milliseconds).toFixed(0)} | ${(middle - bare).toFixed(0)} |`);
+  const cells = [middle, Math.min(...milliseconds), middle - bare].map((time) => time.toFixed(0));
+  console.log(`| ${name} | ${cells.join(" | ")} |`);
 }
 
 const training = `${doors}
@@ -55,7 +60,8 @@ const images = new Float32Array(64 * 784).fill(0.5);
 const labels = Int32Array.from({ length: 64 }, (_, i) => i % 10);
 for (let i = 0; i < 200; i++) {
   runtime.step(() => {
-    const loss = mean(crossEntropy(forward(lenet5, weights, runtime.tensor(images, [64, 28, 28, 1])), runtime.tensor(labels)));
+    const logits = forward(lenet5, weights, runtime.tensor(images, [64, 28, 28, 1]));
+    const loss = mean(crossEntropy(logits, runtime.tensor(labels)));
     optimizer.update(grad(loss, weights), 1e-3);
   });
 }
