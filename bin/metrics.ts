@@ -10,8 +10,13 @@ export function metricsFile(path: string, past: readonly EpochRecord[]): (record
   const lineOf = (record: EpochRecord): string => `${JSON.stringify(record)}\n`;
   let begun = false;
   return (record) => {
-    if (!begun) writeFileSync(path, past.map(lineOf).join(""));
-    begun = true;
-    appendFileSync(path, lineOf(record));
+    try {
+      if (!begun) writeFileSync(path, past.map(lineOf).join(""));
+      begun = true;
+      appendFileSync(path, lineOf(record));
+    } catch (error) {
+      // A write that fails, unlike an opening, does not say where.
+      throw Object.assign(error as Error, { path });
+    }
   };
 }

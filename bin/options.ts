@@ -60,8 +60,8 @@ export function withJson(command: Command): Command {
 }
 
 export function withSeed(command: Command): Command {
-  // A seed is the key of the generator, which has 53 bits.
-  return command.option("--seed <number>", "what all random choices follow from", whole(0), 1);
+  // Rounds of pruning count on from it, and must stay whole numbers.
+  return command.option("--seed <number>", "what all random choices follow from", whole(0, 2 ** 52), 1);
 }
 
 /** `otherwise` says in words which data are taken when the option is not there. */
@@ -77,7 +77,7 @@ export function withDevice(command: Command): Command {
     new Option(`--${name} <name>`, text).choices(allowed[name]);
   return command
     .addOption(option("device", "what computes; see `kilonet devices`").default("wasm"))
-    .option("--threads <count>", "how many threads work (default: one per core)", whole(1, 64))
+    .option("--threads <count>", "how many threads work (default: one per core, at most 8)", whole(1, 64))
     .addOption(option("precision", "of what it computes; float32 if none is named"))
     .addOption(option("mode", "of the device gpu"));
 }

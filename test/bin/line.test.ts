@@ -56,7 +56,7 @@ suite("the line on glyphs, command by command", { concurrency: false }, () => {
   });
 
   test("prune keeps the share it was told, on the data that the file names", async () => {
-    const words = ["--share", "fc1=0.05,fc2=0.1", "--rounds", "2", "--epochs", "1", "--seed", "7"];
+    const words = ["--share", "fc1=0.05,fc2=0.1", "--rounds", "1", "--epochs", "1", "--seed", "7"];
     const [start, result] = await jsonOf("prune", path("trained"), ...words, "-o", path("pruned"));
     pruned = result!;
     assert.equal(start!.data, "glyphs");
