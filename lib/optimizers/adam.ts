@@ -1,6 +1,6 @@
 import { adamUpdate } from "../ops/update.ts";
 import type { Variable } from "../tensor.ts";
-import { checkShare, checkWeightDecay, Optimizer, runUpdate } from "./optimizer.ts";
+import { checkShare, checkWeightDecay, Optimizer, updater } from "./optimizer.ts";
 
 export interface AdamOptions {
   /** Decay of the first moment, from 0 to below 1, default 0.9. */
@@ -22,17 +22,15 @@ function make(
   checkShare(`${name}: beta2`, beta2);
   if (!(epsilon > 0 && epsilon < Infinity)) throw new RangeError(`${name}: epsilon must be above 0, got ${epsilon}`);
   checkWeightDecay(name, weightDecay);
-  const attributes = { decoupled: name === "adamW" };
+  const update = updater(adamUpdate, (masked) => ({ decoupled: name === "adamW", masked }));
   let corrections: readonly [number, number] = [0, 0];
   return new Optimizer(parameters, {
     moments: ["first", "second"],
     begin: (step) => {
       corrections = [1 - power(beta1, step), 1 - power(beta2, step)];
     },
-    update: (target, gradient, rate) => {
-      const scalars = [rate, beta1, beta2, epsilon, weightDecay, ...corrections];
-      runUpdate(adamUpdate, target, gradient, attributes, scalars);
-    },
+    update: (target, gradient, rate) =>
+      update(target, gradient, [rate, beta1, beta2, epsilon, weightDecay, ...corrections]),
   });
 }
 

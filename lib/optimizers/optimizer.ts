@@ -125,17 +125,20 @@ export function zeros(parameter: Variable, name: string): Variable {
   return parameter.runtime.variable(new Float32Array(sizeOf(parameter.shape)), parameter.shape, name);
 }
 
-/** Runs an update kernel, with the mask behind the other inputs if there is one. */
-export function runUpdate<Attributes extends { readonly masked: boolean }>(
+/**
+ * How an update kernel is run on one parameter, with the mask behind the other inputs if there is one. `attributes`
+ * says what the kernel is told with and without a mask. It is asked once: an object that is made anew at every update
+ * outlives it in the collector.
+ */
+export function updater<Attributes>(
   operation: Operation<Attributes>,
-  { parameter, moments, mask }: Target,
-  gradient: Tensor,
-  attributes: Omit<Attributes, "masked">,
-  scalars: readonly number[],
-): void {
-  const inputs = [parameter, gradient, ...moments, ...(mask === null ? [] : [mask])];
-  const all = { ...attributes, masked: mask !== null } as Attributes;
-  parameter.runtime.run(operation, inputs, { attributes: all, scalars });
+  attributes: (masked: boolean) => Attributes,
+): (target: Target, gradient: Tensor, scalars: readonly number[]) => void {
+  const [free, held] = [attributes(false), attributes(true)];
+  return ({ parameter, moments, mask }, gradient, scalars) => {
+    const inputs = mask === null ? [parameter, gradient, ...moments] : [parameter, gradient, ...moments, mask];
+    parameter.runtime.run(operation, inputs, { attributes: mask === null ? free : held, scalars });
+  };
 }
 
 export function checkShare(name: string, share: number): void {

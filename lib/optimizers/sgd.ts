@@ -1,6 +1,6 @@
 import { sgdUpdate } from "../ops/update.ts";
 import type { Variable } from "../tensor.ts";
-import { checkShare, checkWeightDecay, Optimizer, runUpdate } from "./optimizer.ts";
+import { checkShare, checkWeightDecay, Optimizer, updater } from "./optimizer.ts";
 
 export interface SgdOptions {
   /** Share of the velocity kept at each step, from 0 to below 1, default 0. */
@@ -16,10 +16,10 @@ export function sgd(parameters: readonly Variable[], options: SgdOptions = {}): 
   const { momentum = 0, nesterov = false, weightDecay = 0 } = options;
   checkShare("sgd: momentum", momentum);
   checkWeightDecay("sgd", weightDecay);
+  const update = updater(sgdUpdate, (masked) => ({ nesterov, masked }));
   return new Optimizer(parameters, {
     moments: ["velocity"],
     begin: () => {},
-    update: (target, gradient, rate) =>
-      runUpdate(sgdUpdate, target, gradient, { nesterov }, [rate, momentum, weightDecay]),
+    update: (target, gradient, rate) => update(target, gradient, [rate, momentum, weightDecay]),
   });
 }
