@@ -35,7 +35,8 @@ export function progressDisplay(
       due = time + wait.next;
       if (stream.isTTY) {
         // The old line is written over and its rest cleared, in this order: a line that is cleared first flickers.
-        stream.write(`\r${barLine(label, progress, (stream.columns ?? 80) - 1)}\x1b[K`);
+        const columns = stream.columns || 80; // 0 where a terminal does not know
+        stream.write(`\r${barLine(label, progress, columns - 1)}\x1b[K`);
         open = true;
       } else {
         const percent = `${Math.floor(100 * shareOf(progress))} %`.padStart(5);

@@ -55,6 +55,14 @@ suite("progress on a terminal", () => {
     );
   });
 
+  test("a terminal that does not know its width is taken for one of 80 columns", () => {
+    const { clock, written, display } = stage({ isTTY: true, columns: 0 });
+    display.show("train", at(50));
+    clock.time = 1000;
+    display.show("train", at(50));
+    assert.match(written[0]!, /3 min 20 s left/);
+  });
+
   test("what does not fit is left out from the end, whole", () => {
     const { clock, written, display } = stage({ isTTY: true, columns: 40 });
     display.show("train", at(50));
