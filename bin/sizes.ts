@@ -25,9 +25,9 @@ export function gzippedBytes(weights: Weights): number {
   return gzipSync(Buffer.concat(arrays), { level: 9 }).length;
 }
 
-/** How the sections of a file are coded, each way named once: `sparse codebook (huffman) + codebook (fixed)`. */
+/** How the sections of a file are coded, each way named once: `codebook (fixed) + sparse codebook (huffman)`. */
 export function codecsOf(sections: readonly Section[]): string {
-  return [...new Set(sections.map(({ coded }) => codecOf(coded)))].join(" + ");
+  return [...new Set(sections.map(({ coded }) => codecOf(coded)))].sort().join(" + ");
 }
 
 function codecOf(coded: Coded): string {
