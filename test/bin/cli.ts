@@ -74,12 +74,16 @@ export function workplace(): string {
   return folder;
 }
 
-/** What is in a folder: each file under its name, by the hash of its bytes. */
-export function contentsOf(folder: string): Record<string, string> {
+/**
+ * What is in a folder: each file under its name, by the hash of its bytes. Files that come and go while another program
+ * writes are left out if their names end in `except`.
+ */
+export function contentsOf(folder: string, { except }: { readonly except?: string } = {}): Record<string, string> {
   const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   return Object.fromEntries(
     files
       .map(({ parentPath, name }) => join(parentPath, name))
+      .filter((path) => except === undefined || !path.endsWith(except))
       .sort()
       .map((path) => [path, createHash("sha256").update(readFileSync(path)).digest("hex")]),
   );
