@@ -69,7 +69,7 @@ opLaws(conv2d, cases, {
   plain,
   sums: true,
   // Winograd's form loses up to 14 units of 2^-24 of the sum of all magnitudes, and sums of 500 terms may cancel.
-  tolerance: 4e-5,
+  tolerance: 1e-5,
   large: [
     // The convolutions of LeNet-5, and shapes that fill no tile.
     { shapes: [[3, 28, 28, 1], [5, 5, 1, 20]], settings: {} },
@@ -93,7 +93,7 @@ opLaws((x: Tensor, w: Tensor, bias: Tensor, settings?: Settings) => conv2d(x, w,
   title: "conv2d with a bias",
   plain,
   sums: true,
-  tolerance: 4e-5,
+  tolerance: 4e-6,
   refused: [[[[2, 5, 5, 3], [3, 3, 3, 8], [3]], /the bias must be \[8\], got \[3\]$/]],
 });
 
@@ -108,7 +108,7 @@ opLaws(
     // Filters are switched on or off by a bias that no sum reaches: far from the rectifier's kink.
     values: (size, index) => list(index === 2 ? fc.constantFrom(-900, 900) : gridNumber, size),
     sums: true,
-    tolerance: 4e-5,
+    tolerance: 1e-5,
     large: [{ shapes: [[2, 12, 12, 20], [5, 5, 20, 50], [50]], settings: {} }],
     refused: [[[[2, 5, 5, 3], [3, 3, 3, 8], [8, 1]], /the bias must be \[8\], got \[8, 1\]$/]],
   },
