@@ -1,19 +1,9 @@
 import type { Budget } from "./codec.ts";
 import { biasRules, type BitRule, denseRules, type KindRules, spatialRules } from "./levelRules.ts";
+import type { Grid } from "./grid.ts";
 import { Contexts, Mixer } from "./mixing.ts";
 import { costOf } from "./cost.ts";
 import { type BitCoder, Context } from "./range.ts";
-
-/** A tensor as the model sees it. Format: section 7.7. */
-export interface Grid {
-  readonly kind: "spatial" | "dense" | "bias";
-  readonly height: number;
-  readonly width: number;
-  readonly inputs: number;
-  readonly outputs: number;
-  /** How many levels it has: the product of the four. */
-  readonly size: number;
-}
 
 /** "A level above 14 has all 14 flags, and an exp-Golomb code of at most 13 bits after its prefix." */
 const flagCount = 14;

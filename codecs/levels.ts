@@ -1,5 +1,6 @@
 import type { Codec } from "./codec.ts";
-import { type Grid, largestLevel, LevelModel } from "./levelModel.ts";
+import { type Grid, gridsOf } from "./grid.ts";
+import { largestLevel, LevelModel } from "./levelModel.ts";
 import { BitMeter } from "./cost.ts";
 import { type BitCoder, Context, RangeDecoder, RangeEncoder } from "./range.ts";
 
@@ -75,32 +76,6 @@ export function chooseLevels(
   const found = grids.map(({ size }) => new Int32Array(size));
   walk({ coder, grids, model: new LevelModel(grids), given: tensors, found, choose });
   return { tensors: found, bits: coder.bits };
-}
-
-// "Every tensor is seen as a grid [height, width, inputs, outputs]."
-
-function gridsOf(shapes: Shapes): Grid[] {
-  let before = 1;
-  return shapes.map((shape) => {
-    const size = shape.reduce((product, n) => product * n, 1);
-    if (shape.length < 1 || !shape.every((n) => Number.isInteger(n) && n >= 1) || size > 2 ** 26) {
-      throw new RangeError(`levels: axes have sizes from 1, at most 2^26 levels in all, got [${shape.join(", ")}]`);
-    }
-    const outputs = shape.at(-1)!;
-    // "One axis: a bias."
-    if (shape.length === 1) return { kind: "bias", height: 1, width: 1, inputs: 1, outputs, size };
-    let [height, width, inputs] = [1, 1, size / outputs];
-    if (shape.length === 4) {
-      [height, width, inputs] = shape as [number, number, number];
-    } else {
-      // "Otherwise, if the inputs make a square image with as many channels as there were outputs before, that image."
-      let side = 1;
-      while (side * side * before < inputs) side += 1;
-      if (side * side * before === inputs) [height, width, inputs] = [side, side, before];
-    }
-    before = outputs;
-    return { kind: height * width > 1 ? "spatial" : "dense", height, width, inputs, outputs, size };
-  });
 }
 
 interface WalkOptions {
