@@ -102,7 +102,7 @@ export class BitReader {
 
   /** As `ByteReader.field`. A byte that two fields share belongs to the earlier one. */
   field(name: string): void {
-    this.#from.field(name, this.#start + Math.ceil(this.#used / 8));
+    this.#from.field(name, this.#start + Math.ceil(this.#used / 8), (8 - (this.#used % 8)) % 8);
   }
 
   /** Refuses padding that is not zero, and puts the byte reader after the last byte used. */

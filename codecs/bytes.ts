@@ -81,6 +81,8 @@ export class ByteWriter {
 /** The beginning of a field, as `inspect` shows it: from `offset` to the next mark, the bytes are this field's. */
 export interface Mark {
   readonly offset: number;
+  /** Of the byte before, so many of the last bits are this field's already; the rest belongs to an earlier one. */
+  readonly early?: number;
   /** From the whole to the part, as ["tensors", "conv1.weight", "codebook size"]. */
   readonly path: readonly string[];
   /** The value in words, where there is one. */
@@ -219,8 +221,8 @@ export class ByteReader {
   }
 
   /** From here (or `offset`) to the next field, bytes are this field's. A read that is given a name is a field too. */
-  field(name: string, offset: number = this.#position): void {
-    this.#trace?.marks.push({ offset, path: [...this.#trace.scopes, name] });
+  field(name: string, offset: number = this.#position, early = 0): void {
+    this.#trace?.marks.push({ offset, ...(early > 0 ? { early } : {}), path: [...this.#trace.scopes, name] });
   }
 
   /** Says in words what the latest field holds. */

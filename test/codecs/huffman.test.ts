@@ -193,6 +193,6 @@ test("huffman: a trace tells code lengths from codes; the byte they share belong
   huffman({ count: 7, alphabet: 5 }).read(new ByteReader(bytes, { trace }), new Budget());
   assert.deepEqual(trace.marks, [
     { offset: 0, path: ["code lengths"] },
-    { offset: 2, path: ["codes"] },
+    { offset: 2, early: 3, path: ["codes"] },
   ]);
 });
