@@ -15,6 +15,7 @@ export {
   type Prediction,
   type PredictOptions,
 } from "./evaluate.ts";
+export { augment, type AugmentOptions, copier, type Pool } from "./augment.ts";
 export { digest } from "./digest.ts";
 export { type Checkpoint, type Json, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 export { type Batch, type Batches, batchesOf } from "./batches.ts";
