@@ -1,6 +1,15 @@
 /** The door `kilonet/codecs`: what makes weights small, and the file that carries them. Bytes in, bytes out. */
 
-export { inspect, type ByteRange, type Inspection, type PartReport, type TensorReport } from "./inspect.ts";
+export {
+  inspect,
+  printable,
+  type ByteRange,
+  type Field,
+  type Inspection,
+  type PartReport,
+  type TensorReport,
+} from "./inspect.ts";
+export { inspectHtml, type HtmlOptions } from "./inspectHtml.ts";
 export { pack, toWeights, unpack, type ModelFile, type Section, type Unpacked } from "./container.ts";
 export { code, codeExactly, sectionsOf, type CodeOptions } from "./code.ts";
 export type { Coded } from "./coded.ts";

@@ -1,6 +1,6 @@
 import { parametersOf } from "../lib/architectures.ts";
 import { sizeOf } from "../lib/shape.ts";
-import { Trace } from "./bytes.ts";
+import { type Mark, Trace } from "./bytes.ts";
 import type { Limits } from "./codec.ts";
 import { type Coded, valuesOf } from "./coded.ts";
 import { read, type Unpacked } from "./container.ts";
@@ -13,6 +13,16 @@ export interface ByteRange {
   /** From the whole to the part, as ["section 2", "indices", "code lengths"]. */
   readonly path: readonly string[];
   /** The value in words, where there is one. */
+  readonly note?: string | undefined;
+}
+
+/** A field to the bit: those of a row of bits may share a byte, which `ByteRange` gives to the earlier one. */
+export interface Field {
+  /** The first bit, counted from the highest of the first byte, and the one after the last. */
+  readonly start: number;
+  readonly end: number;
+  /** As in `ByteRange`. */
+  readonly path: readonly string[];
   readonly note?: string | undefined;
 }
 
@@ -42,6 +52,8 @@ export interface Inspection {
   readonly bytes: number;
   /** Every byte of the file once, in order. */
   readonly ranges: readonly ByteRange[];
+  /** Every bit of the file once, in order. */
+  readonly fields: readonly Field[];
   /** The same bytes, added up. */
   readonly parts: readonly PartReport[];
   readonly tensors: readonly TensorReport[];
@@ -51,17 +63,30 @@ export interface Inspection {
 export function inspect(bytes: Uint8Array, limits: Partial<Limits> = {}): Inspection {
   const trace = new Trace();
   const file = read(bytes, limits, trace);
-  // A field lasts until the next one begins; a field of no bytes is not shown.
-  const ranges = trace.marks
-    .map(({ offset, path, note }, i) => ({
-      start: offset,
-      end: trace.marks[i + 1]?.offset ?? bytes.length,
-      path,
-      note,
-    }))
-    .filter(({ start, end }) => end > start);
+  const ranges = extents(trace.marks, ({ offset }) => offset, bytes.length);
+  const fields = extents(trace.marks, ({ offset, early = 0 }) => 8 * offset - early, 8 * bytes.length);
   const parts = partsOf(ranges);
-  return { file, bytes: bytes.length, ranges, parts, tensors: tensorsOf(file, parts) };
+  return { file, bytes: bytes.length, ranges, fields, parts, tensors: tensorsOf(file, parts) };
+}
+
+/** A field lasts until the next one begins; one that takes nothing is left out. */
+function extents(marks: readonly Mark[], startOf: (mark: Mark) => number, size: number): Field[] {
+  return marks
+    .map((mark, i) => {
+      const next = marks[i + 1];
+      return {
+        start: startOf(mark),
+        end: next === undefined ? size : startOf(next),
+        path: mark.path,
+        note: mark.note,
+      };
+    })
+    .filter(({ start, end }) => end > start);
+}
+
+/** Text of a file is somebody else's: characters that a terminal or a page would obey are spelled out. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
 }
 
 /** The name under which `inspect` shows a section. Counts from 1. */

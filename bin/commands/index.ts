@@ -7,9 +7,10 @@ import { register as prune } from "./prune.ts";
 import { register as quantize } from "./quantize.ts";
 import { register as start } from "./start.ts";
 import { register as train } from "./train.ts";
+import { register as verify } from "./verify.ts";
 
 /** A command: adds itself, with its options, help and action, to the program. One file each. */
 export type Register = (program: Command) => void;
 
 /** In the order in which help lists them. */
-export const commands: readonly Register[] = [start, train, prune, quantize, compress, inspect, evaluate, devices];
+export const commands: readonly Register[] = [start, train, prune, quantize, compress, inspect, verify, evaluate, devices];

@@ -1,9 +1,13 @@
 import type { Command } from "commander";
-import { inspect } from "../../codecs/index.ts";
+import { inspect, inspectHtml, printable } from "../../codecs/index.ts";
+import { UsageError } from "../errors.ts";
 import { about, readBytes } from "../node/about.ts";
-import { type CommonOptions, withExample, withJson } from "../options.ts";
+import { writeFileSafely } from "../node/index.ts";
+import { type CommonOptions, whole, withExample, withJson } from "../options.ts";
 import { reportTo } from "../report.ts";
 import { grouped, list, table } from "../table.ts";
+
+type InspectOptions = CommonOptions & { readonly bytes?: true; readonly html?: string | true; readonly hex?: number };
 
 /** `kilonet inspect file.knet`: what every byte of a file is for. */
 export function register(program: Command): void {
@@ -11,9 +15,14 @@ export function register(program: Command): void {
     .command("inspect")
     .argument("<file>", "a .knet file")
     .description("say what every byte of a file is for, per section and per tensor")
-    .option("--bytes", "list every run of bytes");
-  withExample(withJson(command), "kilonet inspect digits.knet", "kilonet inspect digits.knet --bytes");
-  command.action(async (path: string, options: CommonOptions & { bytes?: true }) => {
+    .option("--bytes", "list every run of bytes")
+    .option("--html [page]", "write a page that shows the file byte by byte, to standard output where none is named")
+    .option("--hex <count>", "about how many bytes the page shows (default: 65536)", whole(0));
+  const examples = ["digits.knet", "digits.knet --bytes", "digits.knet --html digits.html"];
+  withExample(withJson(command), ...examples.map((words) => `kilonet inspect ${words}`));
+  command.action(async (path: string, options: InspectOptions) => {
+    if (options.html !== undefined) return writePage(path, options.html, options);
+    if (options.hex !== undefined) throw new UsageError("inspect: --hex is for --html");
     const report = reportTo(options);
     const content = await readBytes(path);
     const { file, bytes, ranges, parts, tensors } = await about(path, () => inspect(content));
@@ -59,7 +68,18 @@ export function register(program: Command): void {
   });
 }
 
-/** Text of a file is somebody else's: control characters, which a terminal would obey, are spelled out. */
-function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
+async function writePage(path: string, page: string | true, options: InspectOptions): Promise<void> {
+  if (options.bytes === true) throw new UsageError("inspect: --bytes lists what --html shows; choose one");
+  if (page === true && options.json === true) throw new UsageError("inspect: --json needs a name for the --html page");
+  // `kilonet inspect --html *.knet` would take the first file for the page.
+  if (page !== true && page.endsWith(".knet")) throw new UsageError(`inspect: ${page} is no name for a page of HTML`);
+  const content = await readBytes(path);
+  const html = await about(path, () => inspectHtml(content, { hex: options.hex }));
+  if (page === true) {
+    process.stdout.write(html);
+    return;
+  }
+  await writeFileSafely(page, html);
+  const size = Buffer.byteLength(html);
+  reportTo(options).result({ page, bytes: size }, `${page}: ${grouped(size)} bytes`);
 }
