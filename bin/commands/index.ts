@@ -13,4 +13,6 @@ import { register as verify } from "./verify.ts";
 export type Register = (program: Command) => void;
 
 /** In the order in which help lists them. */
-export const commands: readonly Register[] = [start, train, prune, quantize, compress, inspect, verify, evaluate, devices];
+export const commands: readonly Register[] = [
+  start, train, prune, quantize, compress, inspect, verify, evaluate, devices,
+];

@@ -73,7 +73,7 @@ function verify(path: string, bytes: Uint8Array): Verdict {
 }
 
 function sentence(verdict: Verdict): string {
-  if (!verdict.ok) return printable(`refused, ${verdict.code} at byte ${verdict.offset}: ${verdict.message}`);
+  if (!verdict.ok) return printable(`refused, ${verdict.code}: ${verdict.message}`);
   const { bytes, network, architecture, sections, codec, parameters } = verdict;
   const described = architecture === 0 ? "described in the file" : `known architecture ${architecture}`;
   return (
