@@ -1,7 +1,6 @@
 import { ShapeError } from "../lib/errors.ts";
-import { parametersOf, shapesOf } from "../lib/architectures.ts";
+import { anatomyOf, parametersOf } from "../lib/architectures.ts";
 import type { Activation, Layer, Network } from "../lib/network.ts";
-import { formatShape } from "../lib/shape.ts";
 import type { ByteReader, ByteWriter } from "./bytes.ts";
 import { type Budget, type Codec, defaultLimits } from "./codec.ts";
 import { readText, writeText } from "./text.ts";
@@ -65,23 +64,11 @@ export const graph: Codec<Network> = {
     }
     const input = { height, width, channels, scale, offset };
     // "All of `graph-shape` is looked at between the layers and the classes, whose number it settles."
-    const outputs = orRefuse(from, start, () => outputsOf({ name, input, layers, classes: [] }));
+    const { outputs } = orRefuse(from, start, () => anatomyOf({ name, input, layers }));
     budget.check("classes", outputs, "outputs");
     return { name, input, layers, classes: readClasses(from, outputs, budget) };
   },
 };
-
-/** How many outputs a network has whose classes are not known yet. Refuses what `parametersOf` would refuse of it. */
-function outputsOf(network: Network): number {
-  const shape = shapesOf(network).at(-1)!;
-  if (shape.length !== 1) {
-    throw new ShapeError(`graph: the last layer must give one row of numbers, got ${formatShape(shape)}`);
-  }
-  const names = network.layers.flatMap((layer) => ("name" in layer ? [layer.name] : []));
-  if (names.length === 0) throw new RangeError("graph: no layer has weights");
-  if (new Set(names).size < names.length) throw new RangeError("graph: two layers have the same name");
-  return shape[0]!;
-}
 
 function orRefuse<T>(from: ByteReader, start: number, derive: () => T): T {
   try {

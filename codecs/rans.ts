@@ -3,6 +3,7 @@ import type { ByteReader } from "./bytes.ts";
 import type { Budget, Codec } from "./codec.ts";
 import { costOf } from "./cost.ts";
 import { StepReader, StepWriter, width } from "./golomb.ts";
+import { Heap } from "./heap.ts";
 
 /**
  * Symbols and the frequencies chosen for them (J. Duda 2013, range variant). Format: section 7.3. Frequencies are
@@ -120,24 +121,36 @@ export function normalize(counts: ArrayLike<number>, bits: number): Uint32Array 
     frequencies[symbol] = Math.max(1, Math.floor((counts[symbol]! * 2 ** bits) / total));
     left -= frequencies[symbol]!;
   }
+  // What a symbol's next unit would save and what its last one saves, as long as its frequency is still f: an entry of
+  // another time is passed over. Of equal ones the first symbol.
+  const gains = new Heap<Share>((a, b) => a.value > b.value || (a.value === b.value && a.symbol < b.symbol));
+  const losses = new Heap<Share>((a, b) => a.value < b.value || (a.value === b.value && a.symbol < b.symbol));
+  const weigh = (symbol: number): void => {
+    const f = frequencies[symbol]!;
+    gains.add({ symbol, f, value: counts[symbol]! / (f + 0.5) });
+    if (f > 1) losses.add({ symbol, f, value: counts[symbol]! / (f - 0.5) });
+  };
+  const current = (shares: Heap<Share>): Share | undefined => {
+    while (shares.first !== undefined && shares.first.f !== frequencies[shares.first.symbol]) shares.removeFirst();
+    return shares.first;
+  };
+  used.forEach(weigh);
   for (;;) {
-    let [neediest, gain] = [-1, -Infinity];
-    let [richest, loss] = [-1, Infinity];
-    for (const symbol of used) {
-      const count = counts[symbol]!;
-      const f = frequencies[symbol]!;
-      if (count / (f + 0.5) > gain) [neediest, gain] = [symbol, count / (f + 0.5)];
-      if (f > 1 && count / (f - 0.5) < loss) [richest, loss] = [symbol, count / (f - 0.5)];
-    }
-    if (left === 0 && gain <= loss) return frequencies;
-    if (left <= 0) {
-      frequencies[richest]! -= 1;
-      left += 1;
-    } else {
-      frequencies[neediest]! += 1;
-      left -= 1;
-    }
+    const neediest = current(gains)!;
+    const richest = current(losses);
+    if (left === 0 && (richest === undefined || neediest.value <= richest.value)) return frequencies;
+    const step = left <= 0 ? -1 : 1;
+    const { symbol } = step < 0 ? richest! : neediest;
+    frequencies[symbol]! += step;
+    left -= step;
+    weigh(symbol);
   }
+}
+
+interface Share {
+  readonly symbol: number;
+  readonly f: number;
+  readonly value: number;
 }
 
 // "The widths of the frequencies are a row of steps whose first field has 5 bits; after each width the frequency's bits

@@ -21,23 +21,28 @@ const activations: readonly Activation[] = ["none", "relu", "leakyRelu", "sigmoi
  * passes can be run: every array it needs has at most 2^26 elements.
  */
 export function parametersOf(network: Network): Parameter[] {
+  return anatomyOf(network).parameters;
+}
+
+/** A network whose classes may not be known yet. */
+export type Anonymous = Omit<Network, "classes"> & Partial<Pick<Network, "classes">>;
+
+/** The tensors of a network and the number of its outputs. Errors as `parametersOf`. */
+export function anatomyOf(network: Anonymous): { parameters: Parameter[]; outputs: number } {
   const parameters: Parameter[] = [];
-  const outputs = walk(network, parameters);
-  const outputShape = outputs.at(-1)!;
-  if (outputShape.length !== 1) {
-    throw new ShapeError(
-      `${network.name}: the last layer must give one row of numbers, got ${formatShape(outputShape)}`,
-    );
+  const shape = walk(network, parameters).at(-1)!;
+  if (shape.length !== 1) {
+    throw new ShapeError(`${network.name}: the last layer must give one row of numbers, got ${formatShape(shape)}`);
   }
-  if (outputShape[0] !== network.classes.length) {
-    throw new ShapeError(
-      `${network.name}: ${outputShape[0]} outputs need as many classes, got ${network.classes.length}`,
-    );
+  const outputs = shape[0]!;
+  const classes = network.classes?.length ?? outputs;
+  if (outputs !== classes) {
+    throw new ShapeError(`${network.name}: ${outputs} outputs need as many classes, got ${classes}`);
   }
   if (parameters.length === 0) throw new RangeError(`${network.name}: no layer has weights`);
   const names = new Set(parameters.map(({ name }) => name));
   if (names.size !== parameters.length) throw new RangeError(`${network.name}: two layers have the same name`);
-  return parameters;
+  return { parameters, outputs };
 }
 
 /** The shape of one example before the first layer and after each. Errors as `parametersOf`. */
@@ -45,7 +50,7 @@ export function shapesOf(network: Network): (readonly number[])[] {
   return walk(network, []);
 }
 
-function walk(network: Network, parameters: Parameter[]): (readonly number[])[] {
+function walk(network: Anonymous, parameters: Parameter[]): (readonly number[])[] {
   const { height, width, channels, scale, offset } = network.input;
   for (const [name, size] of Object.entries({ height, width, channels }))
     wholeNumber(`${network.name}: input ${name}`, size);
