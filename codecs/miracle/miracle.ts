@@ -1,0 +1,447 @@
+import { fillNormal, STREAMS } from "../../lib/random.ts";
+import type { Runtime } from "../../lib/runtime.ts";
+import { sizeOf } from "../../lib/shape.ts";
+import { add, divide } from "../../lib/ops/arithmetic.ts";
+import type { Tensor } from "../../lib/tensor.ts";
+import type { Weights } from "../../lib/weights.ts";
+import { fewestBits, largestBlock, mostBits, type RandomCode } from "../randomCode.ts";
+import { type Group, scalarsOf, type TensorScalars } from "../scalars.ts";
+import { scaleOf } from "../scale.ts";
+import { Posterior, type Rates } from "./posterior.ts";
+import { type PriceOptions, Prices } from "./prices.ts";
+import { drawn, largest, largestFew, scores, type Target, type Weighing } from "./score.ts";
+
+/** Which draw of the weights a loss is asked for. */
+export interface Draw {
+  /** Counted through all phases, so that a step's images can be found again by its number. */
+  readonly step: number;
+  /** From 0 to `samples` - 1: each sees the weights with a noise of its own. */
+  readonly sample: number;
+  readonly samples: number;
+}
+
+/**
+ * What the network's mistakes cost, in nats per image: one number, from its tensors. Called inside a step. With several
+ * samples a step, each is given its own part of the batch.
+ */
+export type MiracleLoss = (parameters: readonly Tensor[], draw: Draw) => Tensor;
+
+/** How the index of a block is chosen. */
+export type Choice =
+  /** The sample with the largest weight. */
+  | { readonly by: "maximum"; readonly weighing?: Weighing }
+  /** One drawn by its weight, as published. */
+  | { readonly by: "sampling"; readonly weighing?: Weighing }
+  /** Of the `among` largest the one with the smallest loss, which `judge` measures at the means of all other scalars. */
+  | { readonly by: "loss"; readonly among: number; readonly judge: (parameters: readonly Tensor[]) => Tensor };
+
+export interface MiracleOptions {
+  readonly runtime: Runtime;
+  /** Tensors of the file, in the order of its network. */
+  readonly shapes: readonly (readonly number[])[];
+  /** Where training starts: the live weights of each tensor, in the shapes that the loss wants. */
+  readonly start: Weights;
+  /** Live outputs of each tensor of weights but the last. Default: all. */
+  readonly live?: readonly number[] | undefined;
+  /** Per tensor. Default: no weights share a scalar. */
+  readonly groups?: readonly Group[] | undefined;
+  readonly loss: MiracleLoss;
+  /** Bits per block, 4 to 20. */
+  readonly bits: number;
+  readonly blocks: number;
+  /** Settles all draws of the file, and the noise of training. From 0 to 2^32 - 1; below 128 it takes one byte. */
+  readonly seed: number;
+  /** Draws of the weights per step. Default: 1. */
+  readonly samples?: number | undefined;
+  /** Deviation of each scalar at the start. Default: 0.01. */
+  readonly deviation?: number | undefined;
+  readonly prices?: PriceOptions | undefined;
+  /** Default: the sample with the largest importance weight. */
+  readonly choice?: Choice | undefined;
+  /** Blocks of equal size, or cut to equal KL when coding begins, which spends bits on their sizes. Default: size. */
+  readonly equal?: "size" | "divergence" | undefined;
+  /** Called every ten steps. What it returns is awaited; throwing ends the phase. */
+  readonly onProgress?: ((progress: MiracleProgress) => void | Promise<void>) | undefined;
+}
+
+export interface MiracleProgress {
+  readonly phase: "pretrain" | "train" | "compress";
+  /** Steps done in the phase, and in all. */
+  readonly step: number;
+  readonly steps: number;
+  /** Blocks that have their index. */
+  readonly coded: number;
+  readonly blocks: number;
+  /** Loss of the last step without the price of KL, in nats. */
+  readonly loss: number;
+  /** Mean KL of the blocks that are not coded, in bits. */
+  readonly divergence: number;
+}
+
+export interface PretrainOptions {
+  readonly steps: number;
+  readonly rate: (step: number) => number;
+}
+
+export interface TrainOptions {
+  readonly steps: number;
+  readonly rates: (step: number) => Rates;
+  /** Steps in which all blocks have the same price. Default: none. */
+  readonly shared?: number;
+  /** The step at which prior scales are rounded, from where they stay. Default: when coding begins. */
+  readonly roundScales?: number;
+  /** Asked every ten steps; `true` ends training. */
+  readonly until?: (progress: MiracleProgress) => boolean;
+}
+
+export interface CompressOptions {
+  /** Steps of retraining after each block. */
+  readonly refit: number | ((block: number) => number);
+  /** By the share of blocks that is coded, from 0 to 1. */
+  readonly rates: (share: number) => Rates;
+}
+
+/** What a training needs to go on, as plain data. */
+export interface MiracleState {
+  readonly progress: {
+    readonly phase: MiracleProgress["phase"];
+    /** Steps done in the phase: in `compress`, since the last block was coded. */
+    readonly step: number;
+    readonly total: number;
+    readonly pretrained: boolean;
+    readonly trained: boolean;
+    readonly prices: readonly number[];
+    readonly scales: readonly number[] | null;
+    readonly sizes: readonly number[] | null;
+    readonly indices: readonly number[];
+    readonly updates: readonly number[];
+  };
+  readonly arrays: Weights;
+}
+
+/** Steps between looks at the KL of blocks. Prices change in steps ten times as long. */
+const interval = 10;
+
+/**
+ * Minimal random code learning (Havasi, Peharz, Hernández-Lobato 2018, arXiv 1810.00440): weights are trained as
+ * distributions whose KL to a prior fits the budget; then, block after block, the number of one random sample that fits
+ * its distribution is written down, the block is fixed, and the others are trained on. `pretrain`, `train` and
+ * `compress` follow each other. A step's noise and samples have addresses, so the outcome depends on the options alone.
+ */
+export class Miracle {
+  readonly #options: MiracleOptions;
+  readonly #tensors: readonly TensorScalars[];
+  readonly #posterior: Posterior;
+  readonly #prices: Prices;
+  readonly #samples: number;
+  readonly #indices: number[] = [];
+  #blocks: number;
+  #scales: Uint8Array | null = null;
+  #sizes: Uint16Array | null = null;
+  #phase: MiracleProgress["phase"] = "pretrain";
+  #step = 0;
+  #total = 0;
+  #pretrained = false;
+  #trained = false;
+
+  /** Throws RangeError for options outside their range, before anything is trained. */
+  constructor(options: MiracleOptions) {
+    const { runtime, shapes, start, live, groups, bits, blocks, seed, samples = 1, deviation = 0.01 } = options;
+    checkWhole("bits per block", bits, fewestBits, mostBits);
+    checkWhole("seed", seed, 0, 2 ** 32 - 1);
+    checkWhole("samples", samples, 1, 2 ** 10);
+    if (!(deviation > 0 && deviation < Infinity)) {
+      throw new RangeError(`miracle: the first deviation must be above 0, got ${deviation}`);
+    }
+    this.#options = options;
+    this.#tensors = scalarsOf(shapes, { live, groups });
+    for (const [t, { weights }] of this.#tensors.entries()) {
+      const found = start[t] === undefined ? 0 : sizeOf(start[t].shape);
+      if (found !== weights) throw new RangeError(`miracle: tensor ${t} has ${weights} live weights, got ${found}`);
+    }
+    const total = this.#tensors.reduce((sum, { scalars }) => sum + scalars, 0);
+    checkWhole("blocks", blocks, Math.ceil(total / largestBlock), total);
+    this.#samples = samples;
+    this.#blocks = blocks;
+    this.#posterior = new Posterior({ runtime, start, tensors: this.#tensors, seed, blocks, deviation });
+    this.#prices = new Prices(blocks, options.prices);
+    this.#setPrices();
+  }
+
+  /** Trained scalars in all. */
+  get scalars(): number {
+    return this.#posterior.scalars;
+  }
+
+  /** Trains the means alone, without noise or budget. */
+  async pretrain({ steps, rate }: PretrainOptions): Promise<void> {
+    if (this.#pretrained) return;
+    while (this.#step < steps) {
+      const looks = (this.#step + 1) % interval === 0 || this.#step + 1 === steps;
+      const total = this.#total;
+      const loss = this.#options.runtime.step(() => {
+        const loss = this.#loss(total, false);
+        this.#posterior.learnMeans(loss, rate(this.#step));
+        return looks ? loss : null;
+      });
+      this.#advance();
+      if (loss !== null) await this.#report(steps, await lossOf(loss), NaN);
+    }
+    this.#pretrained = true;
+    this.#begin("train");
+  }
+
+  /** Trains means, deviations and prior scales until each block's KL fits its bits. */
+  async train({ steps, rates, shared = 0, roundScales = Infinity, until }: TrainOptions): Promise<void> {
+    if (this.#trained) return;
+    this.#skipPretraining();
+    while (this.#step < steps) {
+      if (this.#scales === null && this.#step >= roundScales) await this.#freezeScales();
+      const look = await this.#learn(rates(this.#step), this.#step < shared, steps);
+      if (look !== null && until?.(look) === true) break;
+    }
+    this.#trained = true;
+    this.#begin("compress");
+  }
+
+  /** Codes block after block. Prior scales stay as they are from here on. */
+  async compress({ refit, rates }: CompressOptions): Promise<RandomCode> {
+    this.#skipPretraining();
+    if (!this.#trained) {
+      this.#trained = true;
+      this.#begin("compress");
+    }
+    if (this.#scales === null) await this.#freezeScales();
+    if (this.#options.equal === "divergence" && this.#sizes === null) await this.#cutEqually();
+    const stepsAfter = (block: number): number => (typeof refit === "number" ? refit : refit(block));
+    for (;;) {
+      const coded = this.#indices.length;
+      if (coded > 0 && coded < this.#blocks) {
+        const steps = stepsAfter(coded - 1);
+        while (this.#step < steps) await this.#learn(rates(coded / this.#blocks), false, steps);
+      }
+      if (coded === this.#blocks) break;
+      await this.#code(coded);
+      this.#begin("compress");
+    }
+    return this.#result();
+  }
+
+  /** The network's tensors at the means, or at their final values where they are coded. */
+  parameters(): readonly Tensor[] {
+    return this.#posterior.parameters(null);
+  }
+
+  /** Takes effect between two steps. */
+  async save(): Promise<MiracleState> {
+    const { arrays, updates } = await this.#posterior.save();
+    return {
+      progress: {
+        phase: this.#phase,
+        step: this.#step,
+        total: this.#total,
+        pretrained: this.#pretrained,
+        trained: this.#trained,
+        prices: [...this.#prices.logs],
+        scales: this.#scales && [...this.#scales],
+        sizes: this.#sizes && [...this.#sizes],
+        indices: [...this.#indices],
+        updates,
+      },
+      arrays,
+    };
+  }
+
+  /** Goes on where `save` was called, with the same options. */
+  restore({ progress, arrays }: MiracleState): void {
+    const { phase, step, total, pretrained, trained, prices, scales, sizes, indices, updates } = progress;
+    if (sizes !== null) {
+      this.#sizes = Uint16Array.from(sizes);
+      this.#blocks = sizes.length;
+      this.#posterior.cut(this.#sizes);
+    }
+    this.#posterior.restore({ arrays, updates });
+    this.#prices.logs = Float64Array.from(prices);
+    this.#scales = scales && Uint8Array.from(scales);
+    this.#indices.splice(0, this.#indices.length, ...indices);
+    this.#phase = phase;
+    this.#step = step;
+    this.#total = total;
+    this.#pretrained = pretrained;
+    this.#trained = trained;
+  }
+
+  #skipPretraining(): void {
+    if (this.#pretrained) return;
+    this.#pretrained = true;
+    this.#begin("train");
+  }
+
+  #begin(phase: MiracleProgress["phase"]): void {
+    this.#phase = phase;
+    this.#step = 0;
+  }
+
+  #advance(): void {
+    this.#step += 1;
+    this.#total += 1;
+  }
+
+  /** The mean loss over the samples of step number `step`. */
+  #loss(step: number, noisy: boolean): Tensor {
+    const samples = noisy ? this.#samples : 1;
+    let all: Tensor | undefined;
+    for (let sample = 0; sample < samples; sample++) {
+      const parameters = this.#posterior.parameters(noisy ? step * samples + sample : null);
+      const loss = this.#options.loss(parameters, { step, sample, samples });
+      all = all === undefined ? loss : add(all, loss);
+    }
+    return samples === 1 ? all! : divide(all!, samples);
+  }
+
+  /** One step with noise and prices. Every tenth one looks at the KL and adapts the prices. */
+  async #learn(rates: Rates, shared: boolean, steps: number): Promise<MiracleProgress | null> {
+    const looks = (this.#total + 1) % interval === 0;
+    const total = this.#total;
+    const used = this.#scales === null ? rates : { ...rates, scale: 0 };
+    const seen = this.#options.runtime.step(() => {
+      const loss = this.#loss(total, true);
+      const divergences = looks ? this.#posterior.blockDivergences() : null;
+      this.#posterior.learn(add(loss, this.#posterior.penalty()), used);
+      return looks ? { loss, divergences } : null;
+    });
+    this.#advance();
+    if (seen === null) return null;
+    const loss = await lossOf(seen.loss);
+    const divergences = await seen.divergences!.read();
+    const coded = this.#indices.length;
+    this.#prices.adapt(divergences, { target: this.#options.bits * Math.LN2, steps: interval, coded, shared });
+    this.#setPrices();
+    let sum = 0;
+    for (let b = coded; b < this.#blocks; b++) sum += divergences[b]!;
+    return this.#report(steps, loss, sum / (this.#blocks - coded) / Math.LN2);
+  }
+
+  async #report(steps: number, loss: number, divergence: number): Promise<MiracleProgress> {
+    if (!Number.isFinite(loss)) {
+      throw new RangeError(`miracle: the loss is ${loss} at step ${this.#step} of ${this.#phase}; try lower rates`);
+    }
+    const progress: MiracleProgress = {
+      phase: this.#phase,
+      step: this.#step,
+      steps,
+      coded: this.#indices.length,
+      blocks: this.#blocks,
+      loss,
+      divergence,
+    };
+    await this.#options.onProgress?.(progress);
+    return progress;
+  }
+
+  #setPrices(): void {
+    this.#posterior.price(this.#prices.values(this.#indices.length));
+  }
+
+  async #freezeScales(): Promise<void> {
+    this.#scales = await this.#posterior.roundScales();
+  }
+
+  /** Cuts blocks anew where the KL so far has reached their share of it all. */
+  async #cutEqually(): Promise<void> {
+    const { runtime } = this.#options;
+    const each = await runtime.step(() => this.#posterior.divergences()).read();
+    this.#sizes = cutEqually(this.#posterior.order, each, this.#blocks);
+    this.#blocks = this.#sizes.length;
+    this.#posterior.cut(this.#sizes);
+    const [first] = this.#prices.logs;
+    this.#prices.logs = new Float64Array(this.#blocks).fill(first!);
+    this.#setPrices();
+  }
+
+  /** Chooses the sample of a block, and fixes its scalars to it. */
+  async #code(block: number): Promise<void> {
+    const { runtime, bits, choice = { by: "maximum" } } = this.#options;
+    const { order, starts, key, tensorOf } = this.#posterior;
+    const scalars = order.slice(starts[block], starts[block + 1]);
+    const { means, logDeviations } = await this.#posterior.read();
+    const target: Target = {
+      means: Float64Array.from(scalars, (s) => means[s]!),
+      logDeviations: Float64Array.from(scalars, (s) => logDeviations[s]!),
+      scales: Float64Array.from(scalars, (s) => scaleOf(this.#scales![tensorOf[s]!]!)),
+    };
+    const weighing = choice.by === "loss" ? "importance" : (choice.weighing ?? "importance");
+    const all = await scores(runtime, { key, block, bits, target, weighing });
+    const valuesAt = (index: number): Float32Array => {
+      const values = new Float32Array(scalars.length);
+      fillNormal(values, key, { stream: STREAMS.candidates, block, start: index * values.length });
+      return values.map((z, j) => target.scales[j]! * z);
+    };
+    let index: number;
+    if (choice.by === "loss") {
+      index = -1;
+      let least = Infinity;
+      for (const candidate of largestFew(all, choice.among)) {
+        await this.#posterior.fix(scalars, valuesAt(candidate));
+        const loss = await lossOf(runtime.step(() => choice.judge(this.parameters())));
+        if (loss < least) [least, index] = [loss, candidate];
+      }
+    } else {
+      index = choice.by === "sampling" ? drawn(all, key, block) : largest(all);
+    }
+    await this.#posterior.fix(scalars, valuesAt(index));
+    this.#indices.push(index);
+    this.#setPrices();
+  }
+
+  #result(): RandomCode {
+    const { shapes, bits, seed, live, groups } = this.#options;
+    return {
+      method: "miracle",
+      shapes,
+      bits,
+      seed,
+      ...(live && { live }),
+      ...(groups && { groups }),
+      scales: this.#scales!,
+      ...(this.#sizes && { sizes: this.#sizes }),
+      indices: Uint32Array.from(this.#indices),
+    };
+  }
+}
+
+/**
+ * Sizes of blocks, in the order of scalars, of about equal KL: each block ends where the KL so far is nearest to its
+ * share of the whole.
+ */
+export function cutEqually(order: Uint32Array, divergences: ArrayLike<number>, blocks: number): Uint16Array {
+  const total = order.reduce((sum, s) => sum + divergences[s]!, 0);
+  const sizes = new Uint16Array(blocks);
+  let [at, sum] = [0, 0];
+  for (let b = 0; b < blocks; b++) {
+    const left = blocks - 1 - b;
+    const goal = (total * (b + 1)) / blocks;
+    const most = Math.min(order.length - at - left, largestBlock);
+    // What the blocks behind cannot hold must be in here.
+    const least = Math.max(1, order.length - at - left * largestBlock);
+    let size = 0;
+    while (size < most) {
+      const next = divergences[order[at + size]!]!;
+      if (size >= least && left > 0 && sum + next / 2 > goal) break;
+      sum += next;
+      size += 1;
+    }
+    sizes[b] = size;
+    at += size;
+  }
+  return sizes;
+}
+
+async function lossOf(loss: Tensor): Promise<number> {
+  return (await loss.read())[0]!;
+}
+
+function checkWhole(what: string, value: number, least: number, most: number): void {
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  throw new RangeError(`miracle: ${what} must be a whole number from ${least} to ${most}, got ${value}`);
+}

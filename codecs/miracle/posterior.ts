@@ -1,0 +1,269 @@
+import { grad } from "../../lib/grad.ts";
+import * as exact from "../../lib/math.ts";
+import { add, divide, exp, multiply, square, subtract } from "../../lib/ops/arithmetic.ts";
+import { normal } from "../../lib/ops/draws.ts";
+import { gather } from "../../lib/ops/gather.ts";
+import { concat, reshape, slice } from "../../lib/ops/layout.ts";
+import { sum } from "../../lib/ops/sum.ts";
+import { adam } from "../../lib/optimizers/adam.ts";
+import type { Optimizer } from "../../lib/optimizers/optimizer.ts";
+import { type Key, seedKey, STREAMS } from "../../lib/random.ts";
+import type { Runtime } from "../../lib/runtime.ts";
+import type { Tensor, Variable } from "../../lib/tensor.ts";
+import type { NamedArray, Weights } from "../../lib/weights.ts";
+import { blockOrder, blockStarts, sourcesOf, type TensorScalars } from "../scalars.ts";
+import { nearestScale, scaleOf } from "../scale.ts";
+
+/** How fast each kind of number learns, at one step. */
+export interface Rates {
+  readonly mean: number;
+  readonly deviation: number;
+  readonly scale: number;
+}
+
+export interface PosteriorOptions {
+  readonly runtime: Runtime;
+  /** Where the means start: the live weights of each tensor, in the shapes that the loss wants. */
+  readonly start: Weights;
+  readonly tensors: readonly TensorScalars[];
+  /** Of the file: it settles blocks, groups and noise. */
+  readonly seed: number;
+  readonly blocks: number;
+  /** Deviation at the start, of each scalar. */
+  readonly deviation: number;
+}
+
+/**
+ * What is trained instead of weights: for each scalar a normal distribution N(mean, deviation^2), and for each tensor
+ * the scale of its prior N(0, scale^2). All scalars are in one row, those of the first tensor first.
+ *
+ *     KL = sum over scalars of ln(p / sigma) + (sigma^2 + mu^2) / (2 p^2) - 1/2          (algorithm: section 1)
+ *
+ * A scalar that is coded is fixed: it has its value, and neither noise nor KL.
+ */
+export class Posterior {
+  readonly key: Key;
+  readonly scalars: number;
+  /** Scalars in the order of blocks, and where each block begins. */
+  readonly order: Uint32Array;
+  /** The tensor of each scalar. */
+  readonly tensorOf: Uint16Array;
+  readonly #runtime: Runtime;
+  readonly #start: Weights;
+  readonly #tensors: readonly TensorScalars[];
+  readonly #means: Variable;
+  readonly #logDeviations: Variable;
+  readonly #logScales: Variable;
+  /** 1 for scalars that are not coded yet, 0 for the others. */
+  readonly #free: Variable;
+  readonly #fixed: Variable;
+  /** What a nat of each scalar's KL costs. */
+  readonly #prices: Variable;
+  readonly #optimizers: readonly [mean: Optimizer, deviation: Optimizer, scale: Optimizer];
+  readonly #sources: readonly ({ readonly scalars: Int32Array; readonly signs?: Float32Array } | null)[];
+  #starts: Float64Array;
+  /** For each block a row of places of its scalars, filled up with the place of a zero. */
+  #rows: Int32Array;
+
+  constructor({ runtime, start, tensors, seed, blocks, deviation }: PosteriorOptions) {
+    this.#runtime = runtime;
+    this.#start = start;
+    this.#tensors = tensors;
+    this.key = seedKey(seed);
+    this.order = blockOrder(tensors, this.key);
+    this.scalars = this.order.length;
+    this.tensorOf = new Uint16Array(this.scalars);
+    const means = new Float32Array(this.scalars);
+    const scales = new Float32Array(tensors.length);
+    let first = 0;
+    this.#sources = tensors.map((tensor, t) => {
+      const { scalars } = tensor;
+      const { values } = start[t]!;
+      const shared = scalars < values.length ? sourcesOf(tensor, this.key, t) : null;
+      const own = meansOf(values, scalars, shared);
+      means.set(own, first);
+      this.tensorOf.fill(t, first, first + scalars);
+      scales[t] = exact.log(rootMeanSquare(own));
+      first += scalars;
+      if (shared === null) return null;
+      const indices = Int32Array.from(shared.scalars);
+      return { scalars: indices, ...(shared.signs && { signs: Float32Array.from(shared.signs) }) };
+    });
+    const variable = (name: string, values: Float32Array): Variable => runtime.variable(values, [values.length], name);
+    const filled = (value: number): Float32Array => new Float32Array(this.scalars).fill(value);
+    this.#means = variable("means", means);
+    this.#logDeviations = variable("deviations", filled(exact.log(deviation)));
+    this.#logScales = variable("scales", scales);
+    this.#free = variable("free", filled(1));
+    this.#fixed = variable("fixed", filled(0));
+    this.#prices = variable("prices", filled(0));
+    this.#optimizers = [adam([this.#means]), adam([this.#logDeviations]), adam([this.#logScales])];
+    [this.#starts, this.#rows] = this.#layout(blockStarts(this.scalars, blocks));
+  }
+
+  /** Where each block begins in `order`, and where the last one ends. */
+  get starts(): Float64Array {
+    return this.#starts;
+  }
+
+  /** Cuts the scalars into blocks of other sizes. */
+  cut(sizes: Uint16Array): void {
+    [this.#starts, this.#rows] = this.#layout(blockStarts(this.scalars, sizes.length, sizes));
+  }
+
+  #layout(starts: Float64Array): [Float64Array, Int32Array] {
+    const blocks = starts.length - 1;
+    let widest = 0;
+    for (let b = 0; b < blocks; b++) widest = Math.max(widest, starts[b + 1]! - starts[b]!);
+    const rows = new Int32Array(blocks * widest).fill(this.scalars);
+    for (let b = 0; b < blocks; b++) {
+      for (let i = starts[b]!, at = b * widest; i < starts[b + 1]!; i++, at++) rows[at] = this.order[i]!;
+    }
+    return [starts, rows];
+  }
+
+  /** The network's tensors: with the noise of one draw, or at their means. Inside a step. */
+  parameters(draw: number | null): Tensor[] {
+    const runtime = this.#runtime;
+    const row = draw === null ? this.#means : this.#noisy(draw);
+    const values = add(multiply(row, this.#free), this.#fixed);
+    let first = 0;
+    return this.#tensors.map(({ scalars }, t) => {
+      const own = slice(values, [first], [scalars]);
+      first += scalars;
+      const shared = this.#sources[t];
+      const { shape } = this.#start[t]!;
+      if (shared === null || shared === undefined) return reshape(own, shape);
+      const gathered = gather(own, runtime.tensor(shared.scalars));
+      return reshape(shared.signs ? multiply(gathered, runtime.tensor(shared.signs)) : gathered, shape);
+    });
+  }
+
+  #noisy(draw: number): Tensor {
+    const noise = normal(this.#runtime, [this.scalars], { key: this.key, stream: STREAMS.noise, block: draw });
+    return add(this.#means, multiply(exp(this.#logDeviations), noise));
+  }
+
+  /** KL of each scalar, in nats, inside a step. */
+  divergences(): Tensor {
+    const scales = gather(this.#logScales, this.#runtime.tensor(Int32Array.from(this.tensorOf)));
+    const variance = exp(multiply(this.#logDeviations, 2));
+    const prior = exp(multiply(scales, 2));
+    const halves = divide(add(variance, square(this.#means)), multiply(prior, 2));
+    return subtract(add(subtract(scales, this.#logDeviations), halves), 0.5);
+  }
+
+  /** KL of each block, in nats, inside a step. */
+  blockDivergences(): Tensor {
+    const free = multiply(this.divergences(), this.#free);
+    const padded = concat([free, this.#runtime.tensor([0])]);
+    const blocks = this.#starts.length - 1;
+    const rows = this.#runtime.tensor(this.#rows);
+    return sum(reshape(gather(padded, rows), [blocks, this.#rows.length / blocks]), { axes: [1] });
+  }
+
+  /** What the KL of all scalars costs at their prices, inside a step. */
+  penalty(): Tensor {
+    return sum(multiply(this.divergences(), this.#prices));
+  }
+
+  /** Sets what a nat costs in each block; coded ones cost nothing. */
+  price(prices: Float64Array): void {
+    const each = new Float32Array(this.scalars);
+    for (let b = 0; b + 1 < this.#starts.length; b++) {
+      for (let i = this.#starts[b]!; i < this.#starts[b + 1]!; i++) each[this.order[i]!] = prices[b]!;
+    }
+    this.#prices.assign(each);
+  }
+
+  /** One update of means alone, inside a step. */
+  learnMeans(loss: Tensor, rate: number): void {
+    this.#optimizers[0].update(grad(loss, [this.#means]), rate);
+  }
+
+  /** One update of everything, inside a step. A rate of 0 leaves its kind alone. */
+  learn(loss: Tensor, rates: Rates): void {
+    const targets = [this.#means, this.#logDeviations, this.#logScales];
+    const used = [rates.mean, rates.deviation, rates.scale];
+    const learning = targets.filter((_, i) => used[i]! > 0);
+    const gradients = grad(loss, learning);
+    let at = 0;
+    for (const [i, rate] of used.entries()) {
+      if (rate > 0) this.#optimizers[i]!.update([gradients[at++]!], rate);
+    }
+  }
+
+  /** Rounds the scales to bytes, and holds them there. */
+  async roundScales(): Promise<Uint8Array> {
+    const logs = await this.#logScales.read();
+    const [least, most] = [scaleOf(0), scaleOf(255)];
+    const bytes = Uint8Array.from(logs, (value) => nearestScale(Math.min(Math.max(exact.exp(value), least), most)));
+    this.#logScales.assign(Float32Array.from(bytes, (byte) => exact.log(scaleOf(byte))));
+    return bytes;
+  }
+
+  /** Means and logarithms of deviations, in the order of scalars. */
+  async read(): Promise<{ readonly means: ArrayLike<number>; readonly logDeviations: ArrayLike<number> }> {
+    return { means: await this.#means.read(), logDeviations: await this.#logDeviations.read() };
+  }
+
+  /** Gives scalars their final values. */
+  async fix(scalars: Uint32Array, values: Float32Array): Promise<void> {
+    const free = Float32Array.from(await this.#free.read());
+    const fixed = Float32Array.from(await this.#fixed.read());
+    for (let j = 0; j < scalars.length; j++) {
+      free[scalars[j]!] = 0;
+      fixed[scalars[j]!] = values[j]!;
+    }
+    this.#free.assign(free);
+    this.#fixed.assign(fixed);
+  }
+
+  /** All that training needs to go on, as plain data. */
+  async save(): Promise<{ readonly arrays: Weights; readonly updates: readonly number[] }> {
+    const arrays: NamedArray[] = [];
+    for (const variable of this.#variables()) {
+      const { name, shape } = variable;
+      arrays.push({ name, shape, values: Float32Array.from(await variable.read()) });
+    }
+    for (const optimizer of this.#optimizers) arrays.push(...(await optimizer.state()).moments);
+    return { arrays, updates: this.#optimizers.map(({ steps }) => steps) };
+  }
+
+  restore({ arrays, updates }: { readonly arrays: Weights; readonly updates: readonly number[] }): void {
+    const variables = this.#variables();
+    for (const [i, variable] of variables.entries()) variable.assign(arrays[i]!.values);
+    let at = variables.length;
+    for (const [i, optimizer] of this.#optimizers.entries()) {
+      optimizer.restore({ steps: updates[i]!, moments: arrays.slice(at, at + 2) });
+      at += 2;
+    }
+  }
+
+  #variables(): readonly Variable[] {
+    return [this.#means, this.#logDeviations, this.#logScales, this.#free, this.#fixed, this.#prices];
+  }
+}
+
+/** Scalars that weights share start at the mean of what they stand for. */
+function meansOf(
+  values: Float32Array,
+  scalars: number,
+  shared: { readonly scalars: Uint32Array; readonly signs?: Int8Array } | null,
+): Float32Array {
+  if (shared === null) return values;
+  const sums = new Float32Array(scalars);
+  const counts = new Uint32Array(scalars);
+  for (let i = 0; i < values.length; i++) {
+    const s = shared.scalars[i]!;
+    sums[s]! += values[i]! * (shared.signs?.[i] ?? 1);
+    counts[s]! += 1;
+  }
+  return sums.map((sum, s) => sum / Math.max(counts[s]!, 1));
+}
+
+/** Never 0, so that a tensor that starts at zero has a prior. */
+function rootMeanSquare(values: Float32Array): number {
+  const squares = values.reduce((sum, value) => sum + value * value, 0);
+  return Math.max(Math.sqrt(squares / values.length), 0.01);
+}
