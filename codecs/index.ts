@@ -11,6 +11,7 @@ export {
 } from "./inspect.ts";
 export { inspectHtml, type HtmlOptions } from "./inspectHtml.ts";
 export { pack, toWeights, unpack, type ModelFile, type Section, type Unpacked } from "./container.ts";
+export { sectionsFrom, unpackChunks, type Arrived, type Chunks } from "./chunks.ts";
 export { code, codeExactly, sectionsOf, type CodeOptions } from "./code.ts";
 export type { Coded } from "./coded.ts";
 export type { Metadata } from "./metadata.ts";
@@ -34,9 +35,15 @@ export { chooseSparse, sparse, type Sparse, type SparseForm } from "./sparse.ts"
 export { chooseSymbols, symbols, type SymbolRange, type Symbols } from "./symbols.ts";
 export { crc32 } from "./crc32.ts";
 
+export { mrclLayout, type MrclLayout, type MrclOptions } from "./mrcl/layout.ts";
+export { mrclModels, type MrclModel, type MrclModelName } from "./mrcl/model.ts";
+export { readMrcl, readMrclContent, type MrclContent } from "./mrcl/readMrcl.ts";
+
 export { type Choose, chooseLevels, codedBits, largestLevel, levels } from "./levels.ts";
 export { type BitCoder, Context, RangeDecoder, RangeEncoder } from "./range.ts";
 export { BitMeter } from "./cost.ts";
+export { nearestScale, scaleOf } from "./scale.ts";
+export type { LevelWeights } from "./levelWeights.ts";
 export { Contexts, counting, type Counting, Mixer, type MixingRule } from "./mixing.ts";
 
 export { Budget, defaultLimits, FormatError, type Codec, type Limits } from "./codec.ts";

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { register as compress } from "./compress.ts";
 import { register as devices } from "./devices.ts";
 import { register as evaluate } from "./evaluate.ts";
+import { register as importFile } from "./import.ts";
 import { register as inspect } from "./inspect.ts";
 import { register as prune } from "./prune.ts";
 import { register as quantize } from "./quantize.ts";
@@ -14,5 +15,5 @@ export type Register = (program: Command) => void;
 
 /** In the order in which help lists them. */
 export const commands: readonly Register[] = [
-  start, train, prune, quantize, compress, inspect, verify, evaluate, devices,
+  start, train, prune, quantize, compress, inspect, verify, evaluate, importFile, devices,
 ];
