@@ -296,8 +296,11 @@ function bits(source: Uint8Array, start: number, end: number): string {
   return digits;
 }
 
+/** Counted as errors count it, and as the dump does. */
 function place(bit: number): string {
-  return bit % 8 === 0 ? grouped(bit / 8) : `${grouped(Math.floor(bit / 8))}, bit ${bit % 8}`;
+  const byte = Math.floor(bit / 8);
+  const within = bit % 8 === 0 ? "" : `, bit ${bit % 8}`;
+  return `${grouped(byte)}${within} <i>${byte.toString(16)}</i>`;
 }
 
 function size(count: number): string {
@@ -419,7 +422,7 @@ a:target, a:has(:target), tr:target td { outline: 2px solid var(--mark); outline
 table { border-collapse: collapse; }
 th, td { text-align: left; vertical-align: top; padding: 0.15rem 0.7rem 0.15rem 0; overflow-wrap: anywhere; }
 th, td { border-bottom: 1px solid var(--line); }
-th { font-weight: 600; color: var(--soft); }
+th { font-weight: 600; color: var(--soft); white-space: nowrap; }
 td.size { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .bar { display: flex; height: 1.2rem; border: 1px solid var(--line); }
 ul { display: flex; flex-wrap: wrap; gap: 0.2rem 1.6rem; list-style: none; padding: 0; margin: 0.5rem 0; }
@@ -430,9 +433,12 @@ pre, .bits { margin: 0; font: 13px/1.55 ui-monospace, "DejaVu Sans Mono", Consol
 .offsets, .bits, .fields i { color: var(--soft); }
 .offsets { user-select: none; }
 .bits { white-space: nowrap; }
+.fields table { width: 100%; }
+.fields td.size { padding-left: 0.7rem; }
+.fields td:last-child { width: 45%; }
 .fields td:first-child { padding-left: 0.5rem; white-space: nowrap; font-variant-numeric: tabular-nums; }
 @media (min-width: 75rem) {
-  main { display: grid; grid-template-columns: max-content 1fr; gap: 2.5rem; align-items: start; }
+  main { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 2.5rem; align-items: start; }
   .dump { position: sticky; top: 0; max-height: 100vh; overflow: auto; padding-right: 1rem; }
 }
 @media (max-width: 75rem) {
