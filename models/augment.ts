@@ -24,6 +24,7 @@ export interface AugmentOptions {
   readonly elastic?: { readonly grid: number; readonly deviation: number };
 }
 
+/** Options with the defaults filled in. */
 export type Augmentation = Required<AugmentOptions>;
 
 /** Pictures followed by copies of them: picture `copy * originals + i` is copy `copy` of image i; copy 0 is itself. */

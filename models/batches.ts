@@ -1,10 +1,27 @@
 import type { Network } from "../lib/network.ts";
-import { permutation, seedKey, STREAMS } from "../lib/random.ts";
+import { derive, fillWords, type Key, permutation, seedKey, STREAMS } from "../lib/random.ts";
+import { augmentationOf, type AugmentOptions, copier } from "./augment.ts";
+import { checkWhole } from "./check.ts";
 import { type Dataset, gatherImages, gatherLabels } from "./data/dataset.ts";
+
+/** Training on copies as well: which copies there are, and how often an image is seen as it is. */
+export interface TrainingAugmentation extends AugmentOptions {
+  /** The share of pictures that are originals, from 0 to 1. Default: 0.35. */
+  readonly original?: number;
+}
+
+/** Fills in defaults. RangeError, which names the option, for one that makes no sense. */
+export function trainingAugmentationOf(options: TrainingAugmentation): Required<TrainingAugmentation> {
+  const { original = 0.35 } = options;
+  if (!(original >= 0 && original <= 1)) {
+    throw new RangeError(`augment: original must be a number from 0 to 1, got ${original}`);
+  }
+  return { ...augmentationOf(options), original };
+}
 
 /** Images and labels of one step, in memory that the next batch overwrites. */
 export interface Batch {
-  /** Place of each image in the data set. */
+  /** Place of each picture in the data set or, with augmentation, in the pool that `augment` makes of it. */
   readonly indices: Uint32Array;
   /** [size, height, width, channels], scaled for the network. */
   readonly images: Float32Array;
@@ -16,24 +33,35 @@ export interface Batch {
  * batches e * perEpoch up to (e + 1) * perEpoch - 1, and reads the images in the order of the draws of block e of the
  * stream `shuffle`. All batches have the same size. Images left over at the end of an epoch (fewer than a batch) wait
  * for the next one, where the order is another; a data set smaller than a batch is one batch.
+ *
+ * With augmentation, image i is seen in epoch e as itself if the word of element 2 i is below `original` * 2^32, else
+ * as the copy 1 + floor(w * copies / 2^32) with w the word of element 2 i + 1, both of block e of the stream
+ * `augmentation` under key `derive(key, 0)`. Copies are made when they are wanted, and have the bytes of those in the
+ * pool: memory holds the originals alone.
  */
 export interface Batches {
   /** Images in each batch: what was asked for, or the whole data set if that is smaller. */
   readonly size: number;
   readonly perEpoch: number;
+  /** Pictures that `indices` may name. */
+  readonly pictures: number;
   /** Batch `number`, from 0. The same object every time, with other numbers. */
   at(number: number): Batch;
 }
 
-/** Batches of `size` images in the order of `seed`, scaled as `input` says. */
+/**
+ * Batches of `size` images in the order of `seed`, scaled as `input` says. RangeError for a bad seed or augmentation.
+ */
 export function batchesOf(
   data: Dataset,
   input: Network["input"],
-  { size: wanted, seed }: { readonly size: number; readonly seed: number },
+  options: { readonly size: number; readonly seed: number; readonly augmentation?: TrainingAugmentation | undefined },
 ): Batches {
+  const { size: wanted, seed, augmentation } = options;
   const key = seedKey(seed);
   const size = Math.min(wanted, data.count);
   const perEpoch = Math.floor(data.count / size);
+  const pictures = augmentation === undefined ? plain(data, input) : augmented(data, input, augmentation, key, size);
   let epoch = -1;
   let order: Uint32Array = new Uint32Array(0);
   const batch = {
@@ -44,17 +72,69 @@ export function batchesOf(
   return {
     size,
     perEpoch,
+    pictures: pictures.count,
     at(number) {
       const wantedEpoch = Math.floor(number / perEpoch);
       if (wantedEpoch !== epoch) {
         epoch = wantedEpoch;
         order = permutation(data.count, key, { stream: STREAMS.shuffle, block: epoch });
+        pictures.begin(epoch);
       }
       const from = (number - epoch * perEpoch) * size;
-      batch.indices.set(order.subarray(from, from + size));
-      gatherImages(batch.images, data, batch.indices, input);
-      gatherLabels(batch.labels, data, batch.indices);
+      const numbers = order.subarray(from, from + size);
+      gatherLabels(batch.labels, data, numbers);
+      pictures.show(batch, numbers);
       return batch;
+    },
+  };
+}
+
+/** As what the images of a batch are seen. */
+interface Pictures {
+  readonly count: number;
+  begin(epoch: number): void;
+  /** Fills in the pictures of the images with these numbers, and their places. */
+  show(batch: Batch, numbers: Uint32Array): void;
+}
+
+function plain(data: Dataset, input: Network["input"]): Pictures {
+  return {
+    count: data.count,
+    begin: () => {},
+    show: ({ indices, images }, numbers) => {
+      indices.set(numbers);
+      gatherImages(images, data, numbers, input);
+    },
+  };
+}
+
+function augmented(
+  data: Dataset,
+  input: Network["input"],
+  options: TrainingAugmentation,
+  key: Key,
+  size: number,
+): Pictures {
+  const { count } = data;
+  const { original, copies } = trainingAugmentationOf(options);
+  checkWhole("augment: pictures", count * (copies + 1), 1, 2 ** 32);
+  const copy = copier(data, options);
+  const bytes = data.images.length / count;
+  const made = { ...data, images: new Uint8Array(size * bytes), count: size };
+  const all = Uint32Array.from({ length: size }, (_, i) => i);
+  const choices = derive(key, 0);
+  const words = new Uint32Array(2 * count);
+  return {
+    count: count * (copies + 1),
+    begin: (epoch) => fillWords(words, choices, { stream: STREAMS.augmentation, block: epoch }),
+    show: ({ indices, images }, numbers) => {
+      numbers.forEach((number, i) => {
+        const asItIs = words[2 * number]! < original * 2 ** 32;
+        const which = asItIs ? 0 : 1 + Math.floor((words[2 * number + 1]! * copies) / 2 ** 32);
+        copy(made.images.subarray(i * bytes, (i + 1) * bytes), number, which);
+        indices[i] = which * count + number;
+      });
+      gatherImages(images, made, all, input);
     },
   };
 }

@@ -5,6 +5,7 @@ import type { Runtime } from "../lib/runtime.ts";
 import { equalShapes, formatShape, type Shape } from "../lib/shape.ts";
 import type { Tensor } from "../lib/tensor.ts";
 import type { Weights } from "../lib/weights.ts";
+import type { TrainingAugmentation } from "./batches.ts";
 import { checkArrays } from "./check.ts";
 import { checkIdentity, type Json, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import type { OptimizerChoice, ScheduleChoice } from "./choices.ts";
@@ -47,8 +48,10 @@ export interface FitOptions {
   readonly optimizer?: OptimizerChoice;
   /** Default: a cosine from 0.001 down to 0. */
   readonly schedule?: ScheduleChoice;
-  /** Of starting weights, order of images and dropout. Default: 0. */
+  /** Of starting weights, order of images, choice among copies and dropout. Default: 0. */
   readonly seed?: number;
+  /** Trains on seeded copies of the images as well: see `augment`. Default: on the images as they are. */
+  readonly augmentation?: TrainingAugmentation;
   /** Holds weights, moments and averages at zero where a mask is 0. Tensors without a mask are free. */
   readonly masks?: readonly Mask[];
   /** Keeps moving averages of the weights and gives those back, and measures them, instead of the last weights. */

@@ -6,6 +6,7 @@ export { fit, type FitOptions, type FitResult, type Parametrisation } from "./fi
 export type { EpochRecord, FitProgress } from "./journal.ts";
 export type { OptimizerChoice, ScheduleChoice } from "./choices.ts";
 export { hardLabels, type Loss, type Outcome } from "./loss.ts";
+export { distillation, type SoftLabelOptions, type SoftLabels, softLabels } from "./distill.ts";
 export { type SharedGroup, type SharedTraining, sharedTraining } from "./sharedTraining.ts";
 export {
   evaluate,
@@ -18,7 +19,7 @@ export {
 export { augment, type AugmentOptions, copier, type Pool } from "./augment.ts";
 export { digest } from "./digest.ts";
 export { type Checkpoint, type Json, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
-export { type Batch, type Batches, batchesOf } from "./batches.ts";
+export { type Batch, type Batches, batchesOf, type TrainingAugmentation } from "./batches.ts";
 export { Learner, type LearnerOptions, type Mask, type Measures } from "./learner.ts";
 export { type Clock, type Loop, type Pace, pace, type PaceOptions, runSteps } from "./loop.ts";
 export { checkDataset, type Dataset, gatherImages, gatherLabels, split, subset, take } from "./data/dataset.ts";

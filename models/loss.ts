@@ -11,7 +11,10 @@ export interface Outcome {
   readonly logits: Tensor;
   /** Ints [n]. */
   readonly labels: Tensor;
-  /** Place of each image in the training set, [n]: where soft labels of a teacher are found. */
+  /**
+   * Place of each picture in the training set or, with augmentation, in the pool that `augment` makes of it, [n]: where
+   * soft labels of a teacher are found.
+   */
   readonly indices: Uint32Array;
   /** The arrays that are trained. */
   readonly trained: readonly Tensor[];
@@ -25,6 +28,8 @@ export interface Outcome {
 export interface Loss {
   /** Says with which settings it was made: a checkpoint is only continued under the same name. */
   readonly name: string;
+  /** How many pictures it knows by their places, where it does: `fit` then refuses to train on another number. */
+  readonly pictures?: number;
   readonly of: (outcome: Outcome) => Tensor;
 }
 

@@ -1,7 +1,7 @@
 import type { Schedule } from "../lib/optimizers/schedule.ts";
 import { type Key, seedKey } from "../lib/random.ts";
 import type { Weights } from "../lib/weights.ts";
-import { type Batches, batchesOf } from "./batches.ts";
+import { type Batches, batchesOf, trainingAugmentationOf } from "./batches.ts";
 import { checkArrays, checkFits, checkWeights, checkWhole } from "./check.ts";
 import type { Json } from "./checkpoint.ts";
 import { checkOptimizer, type OptimizerChoice, scheduleOf } from "./choices.ts";
@@ -37,14 +37,17 @@ const direct: Parametrisation = { name: "direct", parameters: (trained) => train
 
 /** Checks everything that can be known before the first step. */
 export function planOf(options: FitOptions): Plan {
-  const { network, data, epochs, batchSize = 64, seed = 0, masks = [], average } = options;
+  const { network, data, epochs, batchSize = 64, seed = 0, masks = [], average, augmentation } = options;
   const { optimizer = { name: "adam" }, schedule = { name: "cosine", rate: 0.001 } } = options;
   const { loss = hardLabels, parametrisation = direct } = options;
   checkFits(network, data.train);
   if (data.validation !== undefined) checkFits(network, data.validation);
   checkWhole("fit: the batch size", batchSize, 1, 65536);
   const key = seedKey(seed);
-  const batches = batchesOf(data.train, network.input, { size: batchSize, seed });
+  const batches = batchesOf(data.train, network.input, { size: batchSize, seed, augmentation });
+  if (loss.pictures !== undefined && loss.pictures !== batches.pictures) {
+    throw new RangeError(`fit: the loss knows ${loss.pictures} pictures, training has ${batches.pictures}`);
+  }
   if ((epochs === undefined) === (options.steps === undefined)) {
     throw new RangeError("fit: needs either epochs or steps");
   }
@@ -68,6 +71,8 @@ export function planOf(options: FitOptions): Plan {
     optimizer: { ...optimizer },
     schedule: { ...schedule },
     seed,
+    // Left out where there is none, as before there was such a thing.
+    ...(augmentation !== undefined && { augmentation: trainingAugmentationOf(augmentation) as unknown as Json }),
     masks: masks.map(({ name, values }) => [name, sha256(values)]),
     average: average?.decay ?? null,
     loss: loss.name,

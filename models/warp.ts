@@ -52,8 +52,8 @@ export const mostKnots = 32;
  *     floor(upper + g * (lower - upper) + 0.5)
  *
  * The field at a pixel is Catmull and Rom's spline through the knots, along x first. A pixel at n pixels of `size` lies
- * at t = n * (grid - 1) / (size - 1) knots; with k = min(floor(t), grid - 2) and f = t - k the weights of knots k - 1
- * to k + 2, of which those beyond an end are the end's, are
+ * at t = n * (grid - 1) / (size - 1) knots (a single one at 0); with k = floor(t) and f = t - k the weights of knots
+ * k - 1 to k + 2, of which those beyond an end are the end's, are
  *
  *     ((1 - 0.5 f) f - 0.5) f     (1.5 f - 2.5) f f + 1     ((2 - 1.5 f) f + 0.5) f     (0.5 f - 0.5) f f
  *
@@ -140,7 +140,7 @@ function spline(size: number, grid: number): Spline {
   const weights = new Float64Array(4 * size);
   for (let n = 0; n < size; n++) {
     const t = size === 1 ? 0 : (n * (grid - 1)) / (size - 1);
-    const k = Math.min(Math.floor(t), grid - 2);
+    const k = Math.floor(t);
     const f = t - k;
     for (let j = 0; j < 4; j++) knots[4 * n + j] = Math.min(Math.max(k - 1 + j, 0), grid - 1);
     weights[4 * n] = ((1 - 0.5 * f) * f - 0.5) * f;

@@ -49,7 +49,7 @@ function naive(extent: Extent, pixels: Uint8Array, transform: Transform, grid: n
     x >= 0 && x < width && y >= 0 && y < height ? pixels[(y * width + x) * channels + channel]! : 0;
   const along = (n: number, size: number, knot: (k: number) => number): number => {
     const t = size === 1 ? 0 : (n * (grid - 1)) / (size - 1);
-    const k = Math.min(Math.floor(t), grid - 2);
+    const k = Math.floor(t);
     const f = t - k;
     const at = (j: number): number => knot(Math.max(0, Math.min(grid - 1, k + j)));
     const w = [

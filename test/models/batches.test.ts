@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import fc from "fast-check";
-import { type Batch, batchesOf } from "../../models/index.ts";
+import { augment, type Batch, batchesOf, gatherImages, type TrainingAugmentation } from "../../models/index.ts";
 import { smallData, smallNetwork } from "./small.ts";
 
 const { input } = smallNetwork();
@@ -29,17 +29,19 @@ suite("batches", () => {
     );
   });
 
-  test("a batch is known by its number: any order of asking gives the same", () => {
-    const numbers = fc.array(fc.nat(12), { minLength: 1, maxLength: 8 });
-    const forth = batchesOf(data, input, { size: 5, seed: 3 });
-    const known = Array.from({ length: 13 }, (_, number) => copy(forth.at(number)));
-    fc.assert(
-      fc.property(numbers, (asked) => {
-        const batches = batchesOf(data, input, { size: 5, seed: 3 });
-        for (const number of asked) assert.deepEqual(batches.at(number), known[number]);
-      }),
-    );
-  });
+  for (const augmentation of [undefined, { copies: 3, original: 0.5 }]) {
+    test(`a batch${augmentation ? " of copies" : ""} is known by its number: any order of asking gives the same`, () => {
+      const numbers = fc.array(fc.nat(12), { minLength: 1, maxLength: 8 });
+      const forth = batchesOf(data, input, { size: 5, seed: 3, augmentation });
+      const known = Array.from({ length: 13 }, (_, number) => copy(forth.at(number)));
+      fc.assert(
+        fc.property(numbers, (asked) => {
+          const batches = batchesOf(data, input, { size: 5, seed: 3, augmentation });
+          for (const number of asked) assert.deepEqual(batches.at(number), known[number]);
+        }),
+      );
+    });
+  }
 
   test("holds the images it names, scaled, and their labels", () => {
     const { indices, images, labels } = batchesOf(data, input, { size: 5, seed: 1 }).at(2);
@@ -55,5 +57,57 @@ suite("batches", () => {
     const order = (seed: number, number: number): string =>
       batchesOf(data, input, { size: 23, seed }).at(number).indices.join();
     assert.equal(new Set([order(1, 0), order(1, 1), order(2, 0)]).size, 3);
+  });
+
+  test("with augmentation a picture is the one of its place in the pool, under the label of its original", () => {
+    const augmentation: TrainingAugmentation = { copies: 4, original: 0.4, seed: 9, shift: 1 };
+    const pool = augment(data, augmentation);
+    const batches = batchesOf(data, input, { size: 6, seed: 2, augmentation });
+    assert.equal(batches.pictures, pool.count);
+    const images = new Float32Array(6 * 36);
+    for (let number = 0; number < 7; number++) {
+      const batch = batches.at(number);
+      gatherImages(images, pool, batch.indices, input);
+      assert.deepEqual(batch.images, images);
+      assert.deepEqual(Array.from(batch.labels), Array.from(batch.indices, (place) => pool.labels[place]!));
+    }
+  });
+
+  test("with augmentation images come in the same order, as themselves as often as is said, else as any copy", () => {
+    const epochs = 120;
+    for (const original of [0, 0.25, 1]) {
+      const plain = batchesOf(data, input, { size: 23, seed: 7 });
+      const batches = batchesOf(data, input, { size: 23, seed: 7, augmentation: { copies: 3, original } });
+      const seen = [0, 0, 0, 0];
+      const ofFirst = new Set<number>();
+      for (let epoch = 0; epoch < epochs; epoch++) {
+        const { indices } = batches.at(epoch);
+        assert.deepEqual(indices.map((place) => place % 23), plain.at(epoch).indices);
+        for (const place of indices) {
+          seen[Math.floor(place / 23)]!++;
+          if (place % 23 === 0) ofFirst.add(Math.floor(place / 23));
+        }
+      }
+      const shares = seen.map((count) => count / (23 * epochs));
+      const expected = [original, ...Array.from({ length: 3 }, () => (1 - original) / 3)];
+      shares.forEach((share, copy) => {
+        const close = original === 1 ? share === expected[copy] : Math.abs(share - expected[copy]!) < 0.04;
+        assert.ok(close, `copy ${copy}: ${share}, not ${expected[copy]}`);
+      });
+      if (original === 0) assert.equal(seen[0], 0);
+      assert.equal(ofFirst.size, expected.filter((share) => share > 0).length, "an image changes its copy with epochs");
+    }
+  });
+
+  test("refuses a share of originals that is none, and more pictures than can be numbered", () => {
+    const refuses = (augmentation: TrainingAugmentation, message: RegExp): void =>
+      assert.throws(() => batchesOf(data, input, { size: 5, seed: 1, augmentation }), { name: "RangeError", message });
+    refuses({ original: 1.1 }, /^augment: original must be a number from 0 to 1, got 1.1/);
+    refuses({ original: NaN }, /original/);
+    refuses({ copies: 0 }, /copies/);
+    const many = { ...data, images: new Uint8Array(5000), labels: new Uint8Array(5000), count: 5000, height: 1, width: 1 };
+    const augmentation = { copies: 2 ** 20 - 1 };
+    const one = { ...input, height: 1, width: 1 };
+    assert.throws(() => batchesOf(many, one, { size: 5, seed: 1, augmentation }), { message: /^augment: pictures/ });
   });
 });
