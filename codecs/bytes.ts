@@ -217,7 +217,7 @@ export class ByteReader {
 
   /** Refuses bytes left over. */
   finish(): void {
-    if (this.remaining > 0) this.fail("leftover", `${this.remaining} bytes follow that belong to nothing`);
+    if (this.remaining > 0) this.fail("leftover", "bytes follow that belong to nothing");
   }
 
   /** From here (or `offset`) to the next field, bytes are this field's. A read that is given a name is a field too. */

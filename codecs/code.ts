@@ -1,7 +1,7 @@
 import type { Weights } from "../lib/weights.ts";
 import { type Codebook, codebookOf, maxEntries } from "./codebook.ts";
 import { type Coded, codecOf } from "./coded.ts";
-import type { Section } from "./container.ts";
+import type { Section } from "./file.ts";
 import { chooseSparse, nonzeroPositions } from "./sparse.ts";
 import { chooseSymbols, smallest, type Symbols } from "./symbols.ts";
 

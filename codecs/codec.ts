@@ -22,24 +22,30 @@ export class FormatError extends Error {
   override readonly name = "FormatError";
   readonly code: string;
   readonly offset: number;
+  readonly #reason: string;
 
   constructor(code: string, message: string, offset: number) {
     super(`${message} (at byte ${offset})`);
     this.code = code;
     this.offset = offset;
+    this.#reason = message;
+  }
+
+  /** The same of bytes that begin `by` bytes further on. */
+  moved(by: number): FormatError {
+    return new FormatError(this.code, this.#reason, this.offset + by);
   }
 }
 
-/** What a reader accepts at most. Format: section 10. A caller may lower each, never raise one. */
+/**
+ * What a reader accepts at most. Format: section 10. A caller may lower each, never raise one. All but `memory` are rules
+ * of the format, the same for every reader; `memory` is this reader's own, for callers who want it.
+ */
 export interface Limits {
   /** Numbers that a file may declare, all tensors together; also the length of any one array made on the way. */
   readonly elements: number;
-  /** Bytes of all arrays made while reading one file. */
-  readonly memory: number;
   /** Declared output bytes per input byte. Known architectures are exempt: their size is known beforehand. */
   readonly ratio: number;
-  /** Entries of one code table, frequency table or codebook. */
-  readonly table: number;
   /** Layers of a network. */
   readonly layers: number;
   /** Size along one axis: of an image, a kernel, a layer. */
@@ -50,18 +56,20 @@ export interface Limits {
   readonly name: number;
   /** Bytes of the metadata section. */
   readonly metadata: number;
+  /** Bytes of all arrays made while reading one file, added up. */
+  readonly memory: number;
 }
 
 export const defaultLimits: Limits = {
   elements: 2 ** 26,
-  memory: 2 ** 30,
   ratio: 4096,
-  table: 2 ** 16,
   layers: 256,
   dimension: 2 ** 20,
   classes: 2 ** 16,
   name: 64,
   metadata: 2 ** 16,
+  // Without one, arrays are bounded all the same: each is linear in the bytes read and the numbers declared.
+  memory: Infinity,
 };
 
 /** Checks every size before anything of that size is made, and counts the memory that one file has cost so far. */
@@ -75,7 +83,8 @@ export class Budget {
     for (const [name, value] of Object.entries(limits)) {
       const most = defaultLimits[name as keyof Limits];
       if (most === undefined) throw new RangeError(`limits: there is no limit called "${name}"`);
-      if (value !== undefined && !(Number.isInteger(value) && value >= 0 && value <= most)) {
+      const isWhole = Number.isInteger(value) || value === most;
+      if (value !== undefined && !(isWhole && value >= 0 && value <= most)) {
         throw new RangeError(`limits: ${name} must be a whole number from 0 to ${most}, got ${value}`);
       }
     }
@@ -122,7 +131,6 @@ export class Budget {
   }
 
   #take(count: number, bytesEach: number): number {
-    this.check("elements", count, "array");
     const bytes = count * bytesEach;
     if (bytes > this.#memory) {
       this.#fail("limit-memory", `array: ${count} entries need ${bytes} bytes, ${this.#memory} are left to spend`);

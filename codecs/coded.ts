@@ -2,16 +2,17 @@ import type { Parameter } from "../lib/architectures.ts";
 import type { Codec } from "./codec.ts";
 import { denseCodebook, type DenseCodebook } from "./denseCodebook.ts";
 import { float32, type RawNumbers } from "./float32.ts";
+import { levelWeights, type LevelWeights } from "./levelWeights.ts";
 import type { Method } from "./method.ts";
 import { sparseCodebook, type SparseCodebook } from "./sparseCodebook.ts";
 
 /** What a method chose for the numbers of one section: all that a file says of them. */
-export type Coded = RawNumbers | DenseCodebook | SparseCodebook;
+export type Coded = RawNumbers | DenseCodebook | SparseCodebook | LevelWeights;
 
 type MethodOf<T> = T extends Coded ? Method<T> : never;
 
 /** The methods that a file may use, by tag. A method is added at the end, and its tag is never given to another. */
-export const methods: readonly MethodOf<Coded>[] = [float32, denseCodebook, sparseCodebook];
+export const methods: readonly MethodOf<Coded>[] = [float32, denseCodebook, sparseCodebook, levelWeights];
 
 /** How a choice is spelled for these tensors, by the method that it names. */
 export function codecOf(name: Coded["method"], tensors: readonly Parameter[]): Codec<Coded> {
@@ -24,7 +25,7 @@ export function valuesOf(coded: Coded): Float32Array {
 }
 
 /** The list holds a method for each kind of choice; which one, the name in the choice says. */
-function methodOf(name: Coded["method"]): Method<Coded> {
+export function methodOf(name: Coded["method"]): Method<Coded> {
   const method = methods.find((candidate) => candidate.name === name);
   if (method === undefined) throw new RangeError(`coded: there is no method "${String(name)}"`);
   return method as unknown as Method<Coded>;

@@ -29,9 +29,7 @@ export function entries({ min, max, zero }: EntriesRange): Codec<Float32Array> {
 
     read(from, budget) {
       // "How many entries, then each as a float32."
-      const start = from.position;
       const count = from.varint({ min, max: most, name: "entries" });
-      budget.check("table", count, "codebook", start);
       const values = budget.float32(count);
       if (count > 0) from.field("entry values");
       for (let i = 0; i < count; i++) {

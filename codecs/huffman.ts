@@ -56,7 +56,7 @@ export function huffman({ count, alphabet }: { count: number; alphabet: number }
     },
 
     read(from, budget) {
-      const lengths = budget.uint8(budget.check("table", alphabet, "huffman: alphabet"));
+      const lengths = budget.uint8(alphabet);
       const symbols = budget.uint16(count);
       if (count === 0) return { lengths, symbols };
       from.field("code lengths");

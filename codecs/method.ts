@@ -10,6 +10,8 @@ export interface Method<T extends { readonly method: string }> {
   /** 1 to 63, append-only: the number by which a section names its method. */
   readonly tag: number;
   readonly name: T["method"];
+  /** Its bytes have no length of their own: they are all that is left of what contains them. */
+  readonly takesRest?: boolean;
   /** How the choice is spelled, given the tensors that it is for. */
   codec(tensors: readonly Parameter[]): Codec<T>;
   /** The numbers that were chosen, those of all the tensors one after the other. One way. */

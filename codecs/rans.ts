@@ -57,7 +57,7 @@ export function rans({ count, alphabet }: { count: number; alphabet: number }): 
     },
 
     read(from, budget) {
-      const frequencies = budget.uint32(budget.check("table", alphabet, "rans: alphabet"));
+      const frequencies = budget.uint32(alphabet);
       const symbols = budget.uint16(count);
       if (count === 0) return { ...nothing, frequencies, symbols };
       from.field("frequencies");
