@@ -25,8 +25,7 @@ export interface Arrived extends Omit<Unpacked, "sections"> {
  * way, otherwise at the end. Throws FormatError as `unpack` does, after the sections that were in order.
  */
 export async function* sectionsFrom(chunks: Chunks, limits: Partial<Limits> = {}): AsyncGenerator<Arrived, void> {
-  for await (const { beginning, section, tensors } of arriving(chunks, limits)) {
-    const { parameters: _, ...file } = beginning;
+  for await (const { file, section, tensors } of arriving(chunks, limits)) {
     yield { ...file, section, weights: weightsOf(section.coded, tensors) };
   }
 }
@@ -35,17 +34,16 @@ export async function* sectionsFrom(chunks: Chunks, limits: Partial<Limits> = {}
 export async function unpackChunks(chunks: Chunks, limits: Partial<Limits> = {}): Promise<Unpacked> {
   const sections: Section[] = [];
   let file: Omit<Unpacked, "sections"> | undefined;
-  for await (const { beginning, section } of arriving(chunks, limits)) {
-    sections.push(section);
-    const { parameters: _, ...rest } = beginning;
-    file = rest;
+  for await (const step of arriving(chunks, limits)) {
+    sections.push(step.section);
+    file = step.file;
   }
   // There is no file without a tensor, and no tensor without a section.
   return { ...file!, sections };
 }
 
 interface Step {
-  readonly beginning: Beginning;
+  readonly file: Omit<Unpacked, "sections">;
   readonly section: Section;
   readonly tensors: readonly Parameter[];
 }
@@ -151,7 +149,7 @@ class Arrival {
     return this.#attempt((from) => {
       const { section, tensors } = sections.read(from);
       this.#drop(from.position);
-      return { beginning: this.#beginning!, section, tensors };
+      return { file: this.#beginning!.file, section, tensors };
     });
   }
 
@@ -162,7 +160,7 @@ class Arrival {
     const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));
     for (const section of sections) {
       const tensors = section.tensors.map((name) => byName.get(name)!);
-      yield { beginning: { ...file, parameters }, section, tensors };
+      yield { file, section, tensors };
     }
   }
 

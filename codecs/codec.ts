@@ -38,8 +38,8 @@ export class FormatError extends Error {
 }
 
 /**
- * What a reader accepts at most. Format: section 10. A caller may lower each, never raise one. All but `memory` are rules
- * of the format, the same for every reader; `memory` is this reader's own, for callers who want it.
+ * What a reader accepts at most. Format: section 10. A caller may lower each, never raise one. All but `memory` are
+ * rules of the format, the same for every reader; `memory` is this reader's own, for callers who want it.
  */
 export interface Limits {
   /** Numbers that a file may declare, all tensors together; also the length of any one array made on the way. */
@@ -59,6 +59,9 @@ export interface Limits {
   /** Bytes of all arrays made while reading one file, added up. */
   readonly memory: number;
 }
+
+/** More than any array takes that is made for a file within the limits: a slip of ours ends here, and in order. */
+const mostBytes = 2 ** 31;
 
 export const defaultLimits: Limits = {
   elements: 2 ** 26,
@@ -132,7 +135,7 @@ export class Budget {
 
   #take(count: number, bytesEach: number): number {
     const bytes = count * bytesEach;
-    if (bytes > this.#memory) {
+    if (!(bytes <= Math.min(this.#memory, mostBytes))) {
       this.#fail("limit-memory", `array: ${count} entries need ${bytes} bytes, ${this.#memory} are left to spend`);
     }
     this.#memory -= bytes;

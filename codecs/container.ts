@@ -168,9 +168,9 @@ function writeSection(
   const content = new ByteWriter();
   codec.write(coded, content);
   if (framed) {
-    const most = longestContent(countOf(tensors));
-    if (content.length > most) {
-      throw new RangeError(`pack: a section of ${countOf(tensors)} numbers has at most ${most} bytes, got ${content.length}`);
+    const count = countOf(tensors);
+    if (content.length > longestContent(count)) {
+      throw new RangeError(`pack: ${count} numbers may take ${longestContent(count)} bytes, got ${content.length}`);
     }
     section.varint(content.length);
   }

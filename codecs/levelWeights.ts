@@ -2,7 +2,7 @@ import { levels as levelsCodec } from "./levels.ts";
 import type { Method } from "./method.ts";
 import { scaleOf } from "./scale.ts";
 
-/** A whole number for every weight, and a scale for every tensor: what quantizing to an even grid leaves. Format: 5.4. */
+/** A whole number for every weight and a scale for every tensor: quantized to an even grid. Format: section 5.4. */
 export interface LevelWeights {
   readonly method: "levels";
   /** A byte per tensor, see `scaleOf`; 0 for a tensor whose levels are all 0. */

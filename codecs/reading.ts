@@ -20,7 +20,7 @@ export function read(bytes: Uint8Array, limits: Partial<Limits> = {}, trace?: Tr
   const body = head.framed ? from : checkedBody(from);
   const budget = new Budget(limits, body);
   const beginning = readBeginning(body, head, budget);
-  const { parameters, ...file } = beginning;
+  const { file, parameters } = beginning;
   if (!head.framed && head.architecture === 0) checkRatio(countOf(parameters), from.end, budget, body.position);
   const reader = new SectionReader(beginning, budget);
   const sections: Section[] = [];
@@ -38,12 +38,14 @@ export interface Head {
 }
 
 /** All that stands before the sections. */
-export interface Beginning extends Omit<Unpacked, "sections"> {
+export interface Beginning {
+  readonly file: Omit<Unpacked, "sections">;
   readonly parameters: readonly Parameter[];
 }
 
 /** What stands between the head and the sections: of a framed file with its checksum. */
-export function readBeginning(from: ByteReader, { architecture, hasMetadata, framed }: Head, budget: Budget): Beginning {
+export function readBeginning(from: ByteReader, head: Head, budget: Budget): Beginning {
+  const { architecture, hasMetadata, framed } = head;
   budget.at(from);
   const { network, parameters } = readNetwork(from, architecture, budget);
   const metadata = hasMetadata ? readMetadata(from, budget) : undefined;
@@ -51,7 +53,7 @@ export function readBeginning(from: ByteReader, { architecture, hasMetadata, fra
     compareChecksum(from, 0);
     passChecksum(from);
   }
-  return { network, parameters, architecture, framed, ...(metadata === undefined ? {} : { metadata }) };
+  return { file: { network, architecture, framed, ...(metadata === undefined ? {} : { metadata }) }, parameters };
 }
 
 export function readHead(from: ByteReader): Head {
@@ -144,7 +146,7 @@ export class SectionReader {
 
   /** The next section, and its tensors. */
   read(from: ByteReader): { readonly section: Section; readonly tensors: readonly Parameter[] } {
-    const { architecture, framed } = this.#beginning;
+    const { architecture, framed } = this.#beginning.file;
     const budget = this.#budget;
     return from.scope(`section ${this.#number}`, () => {
       const start = from.position;
@@ -172,7 +174,7 @@ export class SectionReader {
     readonly tensors: readonly Parameter[];
     readonly length: number;
   } {
-    const { framed } = this.#beginning;
+    const { framed } = this.#beginning.file;
     const start = from.position;
     this.#budget.at(from);
     const head = from.u8("method");

@@ -104,13 +104,15 @@ test("a trace says where each field begins and what it holds", () => {
 test("a budget checks before it allocates, and a caller can only lower it", () => {
   const budget = new Budget({ elements: 100, memory: 500 }, { position: 7 });
   assert.equal(budget.float32(100).length, 100);
-  assert.throws(() => budget.uint8(101), refused("limit-elements", 7));
-  assert.throws(() => budget.uint8(2 ** 53), refused("limit-elements", 7));
-  assert.throws(() => budget.uint8(NaN), refused("limit-elements", 7));
+  assert.throws(() => budget.uint8(2 ** 53), refused("limit-memory", 7));
+  assert.throws(() => budget.uint8(NaN), refused("limit-memory", 7));
+  assert.throws(() => new Budget({}, { position: 7 }).uint8(2 ** 53), refused("limit-memory", 7));
   assert.throws(() => budget.int32(26), refused("limit-memory", 7));
   assert.equal(budget.uint16(50).length, 50);
   assert.throws(() => budget.at({ position: 9 }).uint8(1), refused("limit-memory", 9));
-  assert.throws(() => budget.check("table", 65537), refused("limit-table", 9));
+  assert.throws(() => budget.check("elements", 101), refused("limit-elements", 9));
+  assert.throws(() => budget.check("classes", 65537, "outputs", 3), refused("limit-classes", 3));
+  assert.throws(() => budget.check("ratio", NaN), refused("limit-ratio", 9));
   assert.throws(() => new Budget({ elements: 2 ** 27 }), RangeError);
   assert.throws(() => new Budget({ elements: -1 }), RangeError);
   assert.throws(() => new Budget({ size: 1 } as object), RangeError);

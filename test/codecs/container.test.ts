@@ -60,8 +60,8 @@ test("any bytes are refused or canonical", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
       assert.equal(refusedOrCanonical(bytes), "refused");
-      refusedOrCanonical(resealed(Uint8Array.of(0xfb, 0x6b, 0x6e, 0, 0, ...bytes, 0, 0, 0, 0)));
-      refusedOrCanonical(resealed(Uint8Array.of(0xfb, 0x6b, 0x6e, 0, 16, ...bytes, 0, 0, 0, 0)));
+      refusedOrCanonical(resealed(Uint8Array.of(0xfb, 0x6b, 0x6e, 1, 0, ...bytes, 0, 0, 0, 0)));
+      refusedOrCanonical(resealed(Uint8Array.of(0xfb, 0x6b, 0x6e, 1, 16, ...bytes, 0, 0, 0, 0)));
     }),
     { numRuns: 500 },
   );
@@ -215,7 +215,7 @@ test("a known architecture may exceed the ratio of declared to given bytes, a de
   // 31 bytes times 4,096 are 40.5 times 784 float32.
   assert.equal(described(40).length, 31);
   assert.equal(unpack(described(40)).sections.length, 1);
-  assert.throws(() => unpack(described(41)), hasCode("limit-ratio"));
+  assert.throws(() => described(41), /32144 numbers in 31 bytes are more than the format allows/);
 });
 
 test("a caller can lower the limits", () => {
@@ -223,7 +223,6 @@ test("a caller can lower the limits", () => {
   const cases: readonly (readonly [string, Partial<Limits>])[] = [
     ["limit-elements", { elements: 7839 }],
     ["limit-memory", { memory: 7839 }],
-    ["limit-table", { table: 0 }],
   ];
   for (const [code, limits] of cases) assert.throws(() => unpack(bytes, limits), hasCode(code), code);
   assert.throws(() => unpack(bytes, { elements: 2 ** 27 }), RangeError);

@@ -266,8 +266,8 @@ test("levels: a budget is asked before anything is made", () => {
   const from = new ByteReader(Uint8Array.of());
   const codec = levels({ shapes: [[4096, 4096]] });
   assert.throws(
-    () => codec.read(from, new Budget({ elements: 2 ** 20 })),
-    (error) => error instanceof FormatError && error.code === "limit-elements",
+    () => codec.read(from, new Budget({ memory: 2 ** 20 })),
+    (error) => error instanceof FormatError && error.code === "limit-memory",
   );
 });
 

@@ -11,6 +11,7 @@ import type { Network } from "../../lib/network.ts";
 import { sizeOf } from "../../lib/shape.ts";
 import type { Weights } from "../../lib/weights.ts";
 import {
+  type Accepted,
   framedFile,
   graph,
   graphFile,
@@ -22,8 +23,6 @@ import {
   startFramed,
   startMetadata,
 } from "./pieces.ts";
-
-type Accepted = readonly [name: string, shows: string, bytes: Uint8Array];
 
 function zeros(network: Network): Weights {
   return parametersOf(network).map(({ name, shape }) => ({ name, shape, values: new Float32Array(sizeOf(shape)) }));
@@ -154,7 +153,7 @@ export const accepted: readonly Accepted[] = [
   [
     "small-framed-metadata",
     "framed, with metadata under the first checksum",
-    framedFile(`fb6b6e 00 03 ${graph} 05 01 01 61 01 31`, "08 05 01 0000803f", "08 05 01 000000bf"),
+    framedFile(`fb6b6e 01 03 ${graph} 05 01 01 61 01 31`, "08 05 01 0000803f", "08 05 01 000000bf"),
   ],
   [
     "small-framed-bitmap",
@@ -165,7 +164,7 @@ export const accepted: readonly Accepted[] = [
       "08 05 01 000000bf",
     ),
   ],
-  ["linear-framed", "a known architecture, framed", framedFile("fb6b6e 00 11", "08 05 01 0000803f")],
+  ["linear-framed", "a known architecture, framed", framedFile("fb6b6e 01 11", "08 05 01 0000803f")],
   [
     "graph-known",
     "a graph that describes a known architecture: its number is shorter, but a choice is kept",

@@ -4,14 +4,13 @@ import {
   graphFile,
   hex,
   ones,
+  type Refused,
   sealed,
   smallFile,
   start,
   startFramed,
   startMetadata,
 } from "./pieces.ts";
-
-type Refused = readonly [name: string, shows: string, code: string, bytes: Uint8Array];
 
 const good = smallFile(ones);
 const changed = (bytes: Uint8Array, at: number, change: number): Uint8Array =>
@@ -46,18 +45,18 @@ export const refused: readonly Refused[] = [
     "head-overlong",
     "the head spelled with a byte more than it needs",
     "varint-overlong",
-    hex("fb6b6e 00 80 00 00000000"),
+    hex("fb6b6e 01 80 00 00000000"),
   ],
-  ["head-wide", "a head above 2^53 - 1", "varint-range", hex("fb6b6e 00 ffffffffffffff7f 00000000")],
-  ["head-endless", "a head that does not end", "varint-range", hex("fb6b6e 00 ffffffffffffffffffffffffffffffff")],
-  ["head-cut", "the head ends inside its varint", "truncated", hex("fb6b6e 00 80")],
+  ["head-wide", "a head above 2^53 - 1", "varint-range", hex("fb6b6e 01 ffffffffffffff7f 00000000")],
+  ["head-endless", "a head that does not end", "varint-range", hex("fb6b6e 01 ffffffffffffffffffffffffffffffff")],
+  ["head-cut", "the head ends inside its varint", "truncated", hex("fb6b6e 01 80")],
   [
     "architecture-unknown",
     "an architecture that does not exist",
     "architecture",
-    sealed(hex("fb6b6e 00 fcffffff0f 09 01 0000803f")),
+    sealed(hex("fb6b6e 01 fcffffff0f 09 01 0000803f")),
   ],
-  ["checksum-cut", "three bytes where the checksum of four should be", "truncated", hex("fb6b6e 00 00 000000")],
+  ["checksum-cut", "three bytes where the checksum of four should be", "truncated", hex("fb6b6e 01 00 000000")],
   ["cut-last", "the last byte is missing", "checksum", good.slice(0, -1)],
   ["cut-middle", "the second half is missing", "checksum", good.slice(0, good.length / 2)],
   ["checksum-flip", "one bit of the checksum flipped", "checksum", changed(good, -1, 1)],
@@ -135,7 +134,7 @@ export const refused: readonly Refused[] = [
   [
     "framed-length-huge",
     "framed: a length of 2^53 - 1",
-    "truncated",
+    "varint-range",
     framedFile(startFramed + graph, "09 ffffffffffffff0f 01 0000803f"),
   ],
   [

@@ -1,6 +1,9 @@
 import { crc32 } from "../../codecs/crc32.ts";
 import type { Network } from "../../lib/network.ts";
 
+export type Accepted = readonly [name: string, shows: string, bytes: Uint8Array];
+export type Refused = readonly [name: string, shows: string, code: string, bytes: Uint8Array];
+
 /** Bytes from hex with spaces. */
 export function hex(text: string): Uint8Array {
   return Uint8Array.from(Buffer.from(text.replaceAll(/\s/g, ""), "hex"));
@@ -21,11 +24,11 @@ export const small: Network = {
 };
 
 /** Magic, version and head of an unframed file that describes its network, and the graph of `small`. */
-export const start = "fb6b6e 00 00";
+export const start = "fb6b6e 01 00";
 export const graph = "01 78 02 01 01 00 02 04 02 00 08 02 00";
 /** The same with metadata, framed, or both. */
-export const startMetadata = "fb6b6e 00 02";
-export const startFramed = "fb6b6e 00 01";
+export const startMetadata = "fb6b6e 01 02";
+export const startFramed = "fb6b6e 01 01";
 /** A section of all six numbers, all 1. */
 export const ones = "09 01 0000803f";
 

@@ -4,7 +4,8 @@ import type { Weights } from "../../lib/weights.ts";
 
 /**
  * A file in hex with a line that says what it shows. An accepted one also has the CRC-32 of its numbers (as
- * little-endian float32, tensors in the order of the network), a refused one the code it must be refused with.
+ * little-endian float32, tensors in the order of the network), a refused one the code it must be refused with and the
+ * offset of the byte that breaks the rule.
  */
 export interface Vector {
   readonly name: string;
@@ -12,6 +13,7 @@ export interface Vector {
   readonly bytes: Uint8Array;
   readonly weights?: string;
   readonly code?: string;
+  readonly offset?: number;
 }
 
 export function readVectors(kind: "accepted" | "refused"): Vector[] {
@@ -22,7 +24,7 @@ export function readVectors(kind: "accepted" | "refused"): Vector[] {
     .map((file) => parseVector(file.slice(0, -4), readFileSync(`${folder}/${file}`, "utf8")));
 }
 
-/** Lines `shows: …`, `weights: …` or `code: …`, then `bytes:` and hex. */
+/** Lines `shows: …`, then `weights: …` or `code: …` and `offset: …`, then `bytes:` and hex. */
 export function parseVector(name: string, text: string): Vector {
   const [head, hex] = text.split("bytes:\n");
   if (hex === undefined) throw new Error(`${name}: no line "bytes:"`);
@@ -35,15 +37,22 @@ export function parseVector(name: string, text: string): Vector {
   const digits = hex.replaceAll(/\s/g, "");
   if (!/^([0-9a-f]{2})*$/.test(digits)) throw new Error(`${name}: not hex`);
   const bytes = Uint8Array.from(Buffer.from(digits, "hex"));
-  return { name, shows: fields.shows!, bytes, ...fields };
+  const { shows, weights, code, offset } = fields;
+  return {
+    name,
+    shows: shows!,
+    bytes,
+    ...(weights === undefined ? {} : { weights }),
+    ...(code === undefined ? {} : { code, offset: Number(offset) }),
+  };
 }
 
-export function vectorText({ shows, bytes, weights, code }: Vector): string {
+export function vectorText({ shows, bytes, weights, code, offset }: Vector): string {
   const lines =
     Buffer.from(bytes)
       .toString("hex")
       .match(/.{1,64}/g) ?? [];
-  const verdict = code === undefined ? `weights: ${weights}` : `code: ${code}`;
+  const verdict = code === undefined ? `weights: ${weights}` : `code: ${code}\noffset: ${offset}`;
   return `shows: ${shows}\n${verdict}\nbytes:\n${lines.join("\n")}\n`;
 }
 
