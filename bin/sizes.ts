@@ -31,5 +31,6 @@ export function codecsOf(sections: readonly Section[]): string {
 }
 
 function codecOf(coded: Coded): string {
-  return "indices" in coded ? `${coded.method} (${coded.indices.coder})` : coded.method;
+  const isBook = coded.method === "codebook" || coded.method === "sparse codebook";
+  return isBook ? `${coded.method} (${coded.indices.coder})` : coded.method;
 }

@@ -4,15 +4,22 @@ import { denseCodebook, type DenseCodebook } from "./denseCodebook.ts";
 import { float32, type RawNumbers } from "./float32.ts";
 import { levelWeights, type LevelWeights } from "./levelWeights.ts";
 import type { Method } from "./method.ts";
+import { randomCode, type RandomCode } from "./randomCode.ts";
 import { sparseCodebook, type SparseCodebook } from "./sparseCodebook.ts";
 
 /** What a method chose for the numbers of one section: all that a file says of them. */
-export type Coded = RawNumbers | DenseCodebook | SparseCodebook | LevelWeights;
+export type Coded = RawNumbers | DenseCodebook | SparseCodebook | LevelWeights | RandomCode;
 
 type MethodOf<T> = T extends Coded ? Method<T> : never;
 
 /** The methods that a file may use, by tag. A method is added at the end, and its tag is never given to another. */
-export const methods: readonly MethodOf<Coded>[] = [float32, denseCodebook, sparseCodebook, levelWeights];
+export const methods: readonly MethodOf<Coded>[] = [
+  float32,
+  denseCodebook,
+  sparseCodebook,
+  levelWeights,
+  randomCode,
+];
 
 /** How a choice is spelled for these tensors, by the method that it names. */
 export function codecOf(name: Coded["method"], tensors: readonly Parameter[]): Codec<Coded> {

@@ -44,6 +44,22 @@ export { type BitCoder, Context, RangeDecoder, RangeEncoder } from "./range.ts";
 export { BitMeter } from "./cost.ts";
 export { nearestScale, scaleOf } from "./scale.ts";
 export type { LevelWeights } from "./levelWeights.ts";
+export type { RandomCode } from "./randomCode.ts";
+export { scalarsOf, type Group, type ScalarsOptions, type TensorScalars } from "./scalars.ts";
+export {
+  Miracle,
+  type Choice,
+  type CompressOptions,
+  type Draw,
+  type MiracleLoss,
+  type MiracleOptions,
+  type MiracleProgress,
+  type MiracleState,
+  type PretrainOptions,
+  type TrainOptions,
+} from "./miracle/miracle.ts";
+export { blocksFor, type BudgetOptions } from "./miracle/budget.ts";
+export type { Rates } from "./miracle/posterior.ts";
 export { Contexts, counting, type Counting, Mixer, type MixingRule } from "./mixing.ts";
 
 export { Budget, defaultLimits, FormatError, type Codec, type Limits } from "./codec.ts";

@@ -1,6 +1,6 @@
 import type { Network } from "../lib/network.ts";
 import { derive, fillWords, type Key, permutation, seedKey, STREAMS } from "../lib/random.ts";
-import { augmentationOf, type AugmentOptions, copier } from "./augment.ts";
+import { augmentationOf, type AugmentOptions, copier, type Pool } from "./augment.ts";
 import { checkWhole } from "./check.ts";
 import { type Dataset, gatherImages, gatherLabels } from "./data/dataset.ts";
 
@@ -55,13 +55,19 @@ export interface Batches {
 export function batchesOf(
   data: Dataset,
   input: Network["input"],
-  options: { readonly size: number; readonly seed: number; readonly augmentation?: TrainingAugmentation | undefined },
+  options: {
+    readonly size: number;
+    readonly seed: number;
+    readonly augmentation?: TrainingAugmentation | undefined;
+    /** What `augment` makes of `data` under `augmentation`: copies that are at hand need not be made again. */
+    readonly pool?: Pool | undefined;
+  },
 ): Batches {
-  const { size: wanted, seed, augmentation } = options;
+  const { size: wanted, seed, augmentation, pool } = options;
   const key = seedKey(seed);
   const size = Math.min(wanted, data.count);
   const perEpoch = Math.floor(data.count / size);
-  const pictures = augmentation === undefined ? plain(data, input) : augmented(data, input, augmentation, key, size);
+  const pictures = augmentation === undefined ? plain(data, input) : augmented(data, input, { augmentation, pool, key, size });
   let epoch = -1;
   let order: Uint32Array = new Uint32Array(0);
   const batch = {
@@ -111,14 +117,20 @@ function plain(data: Dataset, input: Network["input"]): Pictures {
 function augmented(
   data: Dataset,
   input: Network["input"],
-  options: TrainingAugmentation,
-  key: Key,
-  size: number,
+  { augmentation, pool, key, size }: {
+    readonly augmentation: TrainingAugmentation;
+    readonly pool: Pool | undefined;
+    readonly key: Key;
+    readonly size: number;
+  },
 ): Pictures {
   const { count } = data;
-  const { original, copies } = trainingAugmentationOf(options);
+  const { original, copies } = trainingAugmentationOf(augmentation);
   checkWhole("augment: pictures", count * (copies + 1), 1, 2 ** 32);
-  const copy = copier(data, options);
+  if (pool !== undefined && (pool.originals !== count || pool.count !== count * (copies + 1))) {
+    throw new RangeError(`augment: the pool must hold ${count} images and ${copies} copies of each`);
+  }
+  const copy = copier(data, augmentation);
   const bytes = data.images.length / count;
   const made = { ...data, images: new Uint8Array(size * bytes), count: size };
   const all = Uint32Array.from({ length: size }, (_, i) => i);
@@ -131,10 +143,11 @@ function augmented(
       numbers.forEach((number, i) => {
         const asItIs = words[2 * number]! < original * 2 ** 32;
         const which = asItIs ? 0 : 1 + Math.floor((words[2 * number + 1]! * copies) / 2 ** 32);
-        copy(made.images.subarray(i * bytes, (i + 1) * bytes), number, which);
         indices[i] = which * count + number;
+        if (pool === undefined) copy(made.images.subarray(i * bytes, (i + 1) * bytes), number, which);
       });
-      gatherImages(images, made, all, input);
+      if (pool === undefined) gatherImages(images, made, all, input);
+      else gatherImages(images, pool, indices, input);
     },
   };
 }

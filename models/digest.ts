@@ -1,4 +1,5 @@
 import type { Weights } from "../lib/weights.ts";
+import type { Dataset } from "./data/dataset.ts";
 
 /** First 32 bits of the fractional parts of the cube roots of the first 64 primes (FIPS 180-4, section 4.2.2). */
 const roundConstants = Int32Array.of(
@@ -94,4 +95,9 @@ export function digest(weights: Weights): string {
     }
   }
   return sha256(bytes);
+}
+
+/** What tells labelled images from others: how many, and SHA-256 of pixels and labels. */
+export function digestOfData({ images, labels, count }: Dataset): readonly [number, string, string] {
+  return [count, sha256(images), sha256(labels)];
 }

@@ -1,5 +1,6 @@
 /** Networks, data, training and evaluation. */
 export { lenet300, lenet5, linear, network, networks, softmax } from "./networks.ts";
+export { narrow } from "./narrow.ts";
 export { initialise } from "./initialise.ts";
 export { forward, type ForwardOptions } from "./forward.ts";
 export { fit, type FitOptions, type FitResult, type Parametrisation } from "./fit.ts";
@@ -17,8 +18,8 @@ export {
   type PredictOptions,
 } from "./evaluate.ts";
 export { augment, type AugmentOptions, copier, type Pool } from "./augment.ts";
-export { digest } from "./digest.ts";
-export { type Checkpoint, type Json, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+export { digest, digestOfData } from "./digest.ts";
+export { type Checkpoint, checkIdentity, type Json, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 export { type Batch, type Batches, batchesOf, type TrainingAugmentation } from "./batches.ts";
 export { Learner, type LearnerOptions, type Mask, type Measures } from "./learner.ts";
 export { type Clock, type Loop, type Pace, pace, type PaceOptions, runSteps } from "./loop.ts";

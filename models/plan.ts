@@ -5,8 +5,7 @@ import { type Batches, batchesOf, trainingAugmentationOf } from "./batches.ts";
 import { checkArrays, checkFits, checkWeights, checkWhole } from "./check.ts";
 import type { Json } from "./checkpoint.ts";
 import { checkOptimizer, type OptimizerChoice, scheduleOf } from "./choices.ts";
-import type { Dataset } from "./data/dataset.ts";
-import { sha256 } from "./digest.ts";
+import { digestOfData, sha256 } from "./digest.ts";
 import type { FitOptions, Parametrisation } from "./fit.ts";
 import { initialise } from "./initialise.ts";
 import type { Mask } from "./learner.ts";
@@ -64,15 +63,14 @@ export function planOf(options: FitOptions): Plan {
   checkMasks(masks, start);
   const identify = (): Identity => ({
     network: { ...network } as unknown as Json,
-    training: digestOf(data.train),
-    validation: data.validation === undefined ? null : digestOf(data.validation),
+    training: digestOfData(data.train),
+    validation: data.validation === undefined ? null : digestOfData(data.validation),
     "batch size": batches.size,
     steps,
     optimizer: { ...optimizer },
     schedule: { ...schedule },
     seed,
-    // Left out where there is none, as before there was such a thing.
-    ...(augmentation !== undefined && { augmentation: trainingAugmentationOf(augmentation) as unknown as Json }),
+    ...identityOf(augmentation),
     masks: masks.map(({ name, values }) => [name, sha256(values)]),
     average: average?.decay ?? null,
     loss: loss.name,
@@ -92,6 +90,13 @@ export function planOf(options: FitOptions): Plan {
     every,
     identity: () => (identity ??= identify()),
   };
+}
+
+/** One entry for each option, so that a refusal says which one differs, and none for training on images as they are. */
+function identityOf(augmentation: FitOptions["augmentation"]): Identity {
+  if (augmentation === undefined) return {};
+  const options = Object.entries(trainingAugmentationOf(augmentation));
+  return Object.fromEntries(options.map(([name, value]) => [`${name} of augmentation`, value as Json]));
 }
 
 function startOf({ network, weights, parametrisation }: FitOptions, seed: number): Weights {
@@ -121,8 +126,4 @@ function checkMasks(masks: readonly Mask[], start: Weights): void {
     const stray = values.find((value) => value !== 0 && value !== 1);
     if (stray !== undefined) throw new RangeError(`fit: the mask of ${name} must be ones and zeros, got ${stray}`);
   }
-}
-
-function digestOf({ images, labels, count }: Dataset): Json {
-  return [count, sha256(images), sha256(labels)];
 }
