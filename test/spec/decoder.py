@@ -5,16 +5,13 @@ section in force above each part. It shares no code and no idea with the TypeScr
 between clear and fast it is clear. `test/spec/spec.test.ts` holds the two against one another: a file that means
 different things to them is a fault of one of them, or of the document.
 
-    python3 decoder.py FILE...     one line of JSON per file
-    python3 decoder.py --hex       the same for hexadecimal text on standard input, one file per line
-
-Standard library only, Python 3.9 or later.
+encoder.py is the way back, verdict.py the command. Standard library only, Python 3.9 or later.
 """
 
-import hashlib
-import json
+import functools
+import itertools
+import math
 import struct
-import sys
 import zlib
 
 
@@ -23,26 +20,36 @@ class Refused(Exception):
 
     def __init__(self, code, offset):
         super().__init__(f"{code} at byte {offset}")
-        self.code = code
-        self.offset = offset
+        self.code, self.offset = code, offset
+
+
+def need(holds, code, offset):
+    """What the document writes as "(else `code`)"."""
+    if not holds:
+        raise Refused(code, offset)
 
 
 # == 1 Conventions ===================================================================================================
-
-
 class Reader:
-    """1.2: the names of reading functions. The bytes at hand are those from `at` to `end` of a file."""
+    """1.2: the names of reading functions. The bytes at hand are those from `at` to `end` of a file; `bit` counts from
+    the first bit of the file."""
 
     def __init__(self, data, at, end):
-        self.data = data
-        self.at = at
-        self.end = end
+        self.data, self.bit, self.end = data, 8 * at, end
+
+    @property
+    def at(self):
+        """The offset of the byte that holds the next bit."""
+        return self.bit // 8
 
     def bytes(self, n):
-        if n > self.end - self.at:
-            raise Refused("truncated", self.end)
-        self.at += n
+        self.room(8 * n)
+        self.bit += 8 * n
         return self.data[self.at - n : self.at]
+
+    def room(self, bits):
+        """1.2: a field of a known size is truncated as a whole."""
+        need(self.bit + bits <= 8 * self.end, "truncated", self.end)
 
     def u8(self):
         return self.bytes(1)[0]
@@ -56,167 +63,114 @@ class Reader:
     def varint(self, least, most):
         """1.3: seven bits per byte, the lowest first, one spelling only."""
         start = self.at
-        value, place = 0, 1
-        while True:
+        value, place, byte = 0, 1, 128
+        while byte >= 128:
             byte = self.u8()
-            if place > 2**49 or (place == 2**49 and byte % 128 > 15):
-                raise Refused("varint-range", start)
-            value += byte % 128 * place
-            if byte < 128:
-                if byte == 0 and place > 1:
-                    raise Refused("varint-overlong", start)
-                if value < least or value > most:
-                    raise Refused("varint-range", start)
-                return value
-            place *= 128
+            need(place < 2**49 or (place == 2**49 and byte % 128 <= 15), "varint-range", start)
+            need(byte != 0 or place == 1, "varint-overlong", start)
+            value, place = value + byte % 128 * place, place * 128
+        need(least <= value <= most, "varint-range", start)
+        return value
 
     def text(self, most):
         """1.5: UTF-8 without what changes the text around it."""
         n = self.varint(1, most)
-        start = self.at
-        raw = self.bytes(n)
+        start, raw = self.at, self.bytes(n)
         try:
             text = raw.decode("utf-8")  # strict: shortest forms only, no surrogates
         except UnicodeDecodeError:
             raise Refused("text-utf8", start) from None
-        if any(is_control(ord(character)) for character in text):
-            raise Refused("text-control", start)
+        need(CONTROL.isdisjoint(map(ord, text)), "text-control", start)
         return text
 
     def float64(self):
         """1.6: finite, not -0, not subnormal."""
-        start = self.at
-        raw = self.bytes(8)
-        exponent = int.from_bytes(raw, "little") >> 52 & 0x7FF
+        start, raw = self.at, self.bytes(8)
         value = struct.unpack("<d", raw)[0]
-        if exponent == 0x7FF or (exponent == 0 and raw != bytes(8)):
-            raise Refused("number", start)
+        need(raw == bytes(8) or 2**-1022 <= abs(value) < math.inf, "number", start)
         return value
 
-
-def is_control(point):
-    """1.5: the code points of `text-control`."""
-    return (
-        point <= 0x1F
-        or 0x7F <= point <= 0x9F
-        or point in (0x200E, 0x200F, 0xFEFF)
-        or 0x2028 <= point <= 0x202E
-        or 0x2066 <= point <= 0x2069
-    )
-
-
-def crc32(data):
-    """1.4: the CRC-32 of zlib."""
-    return zlib.crc32(data)
-
-
-class BitReader:
-    """1.1: a row of bits, the most significant of a byte first. `bit` counts from the first bit of the file."""
-
-    def __init__(self, reader):
-        self.reader = reader
-        self.bit = 8 * reader.at
-
-    def at(self):
-        """The offset of the byte that holds the next bit."""
-        return self.bit // 8
-
     def bits(self, n):
-        stop = self.bit + n
-        if stop > 8 * self.reader.end:
-            raise Refused("truncated", self.reader.end)
-        first, last = self.bit // 8, (stop + 7) // 8
-        value = int.from_bytes(self.reader.data[first:last], "big") >> (8 * last - stop)
-        self.bit = stop
-        return value % 2**n
+        """1.1: the most significant bit of a byte comes first."""
+        self.room(n)
+        self.bit += n
+        last = (self.bit + 7) // 8
+        value = int.from_bytes(self.data[(self.bit - n) // 8 : last], "big")
+        return (value >> (8 * last - self.bit)) % 2**n
 
-    def finish(self):
-        """1.1: the row ends at the next byte; the bits between are zero."""
-        at = self.at()
-        if self.bits(-self.bit % 8) != 0:
-            raise Refused("padding", at)
-        self.reader.at = self.bit // 8
+    def pad(self):
+        """1.1: a row of bits ends at the next byte; the bits between are zero."""
+        at = self.at
+        need(self.bits(-self.bit % 8) == 0, "padding", at)
 
     # 7.5 Universal codes.
 
     def gamma(self, most, start=None):
         """1 to most."""
-        start = self.at() if start is None else start
+        start = self.at if start is None else start
         zeros = 0
         while self.bits(1) == 0:
             zeros += 1
-            if zeros >= most.bit_length():
-                raise Refused("golomb-range", start)
+            need(zeros < most.bit_length(), "golomb-range", start)
         value = 2**zeros + self.bits(zeros)
-        if value > most:
-            raise Refused("golomb-range", start)
+        need(value <= most, "golomb-range", start)
         return value
 
     def exp_golomb(self, order, most):
         """0 to most."""
-        start = self.at()
+        start = self.at
         value = (self.gamma(most // 2**order + 1, start) - 1) * 2**order + self.bits(order)
-        if value > most:
-            raise Refused("golomb-range", start)
+        need(value <= most, "golomb-range", start)
         return value
 
+    def steps(self, field):
+        """Begins a row of steps, and gives its `next`."""
+        value = None
 
-class StepReader:
-    """7.5, rows of steps: numbers that differ little from the one before, and absent entries between them."""
+        def next_step(most_absent, least, most):
+            nonlocal value
+            start, absent = self.at, 0
+            if value is None:
+                absent = self.gamma(most_absent + 1) - 1
+                value = self.bits(field)
+            else:
+                code = self.gamma(2 * most + 2)
+                if code == 4:
+                    need(most_absent > 0, "step-absent", start)
+                    absent = self.gamma(most_absent)
+                    code = self.gamma(2 * most + 1)
+                elif code > 4:
+                    code = code - 1
+                # 0, 1, -1, 2, -2, ... for code = 1, 2, 3, 4, 5, ...
+                value += code // 2 if code % 2 == 0 else -(code // 2)
+            need(least <= value <= most, "step-range", start)
+            return absent, value
 
-    def __init__(self, row, field):
-        self.row = row
-        self.field = field
-        self.value = None
+        return next_step
 
-    def next(self, most_absent, least, most):
-        row, start = self.row, self.row.at()
-        if self.value is None:
-            absent = row.gamma(most_absent + 1) - 1
-            value = row.bits(self.field)
-        else:
-            absent = 0
-            code = row.gamma(2 * most + 2)
-            if code == 4:
-                if most_absent == 0:
-                    raise Refused("step-absent", start)
-                absent = row.gamma(most_absent)
-                code = row.gamma(2 * most + 1)
-            elif code > 4:
-                code = code - 1
-            # 0, 1, -1, 2, -2, ... for code = 1, 2, 3, 4, 5, ...
-            value = self.value + (code // 2 if code % 2 == 0 else -(code // 2))
-        if value < least or value > most:
-            raise Refused("step-range", start)
-        self.value = value
-        return absent, value
+
+# 1.5: the code points of `text-control`.
+CONTROL = {*range(0x20), *range(0x7F, 0xA0), 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF}
 
 
 # == 2 The file ======================================================================================================
-
 MAGIC = bytes([0xFB, 0x6B, 0x6E])
-VERSION = 0
+VERSION = 1
 
 
 def read_file(data):
     """Bytes to a dictionary of everything the file chose, with `tensors`: a list of (name, shape, bytes)."""
     reader = Reader(data, 0, len(data))
-    for k in range(3):
-        if reader.u8() != MAGIC[k]:
-            raise Refused("magic", 0)
-    if reader.u8() != VERSION:
-        raise Refused("version", 3)
-    head_at = reader.at
-    head = reader.varint(0, 2**53 - 1)
+    for byte in MAGIC:
+        need(reader.u8() == byte, "magic", 0)
+    need(reader.u8() == VERSION, "version", 3)
+    head_at, head = reader.at, reader.varint(0, 2**53 - 1)
     architecture, has_metadata, framed = head // 4, head // 2 % 2 == 1, head % 2 == 1
-    if architecture != 0 and architecture not in ARCHITECTURES:
-        raise Refused("architecture", head_at)
-    if len(data) >= 65536 and not framed:
-        raise Refused("frame", head_at)
+    need(architecture == 0 or architecture in ARCHITECTURES, "architecture", head_at)
+    need(framed or len(data) < 65536, "frame", head_at)
     if not framed:
         # Checked as a whole before anything after its head is looked at.
-        if reader.end - reader.at < 4:
-            raise Refused("truncated", reader.end)
+        need(reader.end - reader.at >= 4, "truncated", reader.end)
         reader.end -= 4
         check_crc(data, 0, Reader(data, reader.end, len(data)))
 
@@ -226,55 +180,31 @@ def read_file(data):
         check_crc(data, 0, reader)
     tensors = tensors_of(graph)
     if architecture == 0 and not framed:
-        check_ratio(sum(product(shape) for _, shape in tensors), len(data), reader.at)
-    sections = []
-    is_open = [True] * len(tensors)
-    numbers = {}
-    while any(is_open):
-        sections.append(read_section(reader, tensors, is_open, numbers, framed, architecture))
-    if reader.at < reader.end:
-        raise Refused("leftover", reader.at)
-    return {
-        "architecture": architecture,
-        "framed": framed,
-        "graph": graph,
-        "metadata": metadata,
-        "sections": sections,
-        "tensors": [(name, shape, numbers[k]) for k, (name, shape) in enumerate(tensors)],
-    }
-
-
-def check_ratio(count, size, at):
-    """10: a file of no known architecture declares at most 4,096 bytes per byte."""
-    if 4 * count > RATIO * size:
-        raise Refused("limit-ratio", at)
+        need(4 * count_of(shape for _, shape in tensors) <= RATIO * len(data), "limit-ratio", reader.at)
+    sections, still, numbers = [], list(range(len(tensors))), {}
+    while still:
+        sections.append(read_section(reader, tensors, still, numbers, framed, architecture))
+    need(reader.at == reader.end, "leftover", reader.at)
+    file = {"architecture": architecture, "framed": framed, "graph": graph, "metadata": metadata, "sections": sections}
+    return {**file, "tensors": [(name, shape, numbers[k]) for k, (name, shape) in enumerate(tensors)]}
 
 
 def check_crc(data, start, reader):
-    """Compares the checksum that comes next with that of all bytes from `start` on before it."""
-    at = reader.at
-    if crc32(data[start:at]) != reader.u32():
-        raise Refused("checksum", at)
+    """1.4: compares the checksum that comes next with that of all bytes from `start` on before it."""
+    at, checksum = reader.at, reader.u32()
+    need(checksum == zlib.crc32(data[start:at]), "checksum", at)
 
 
 # == 3 The graph =====================================================================================================
-
-SIZE = 2**20  # 10: the limit `dimension`
-ELEMENTS = 2**26  # 10: the limit `elements`, and the largest array of 3.3
-CLASSES = 65536  # 10: the limit `classes`
-RATIO = 4096  # 10: the limit `ratio`
+# 10: limits. ELEMENTS is also the largest array of 3.3.
+SIZE, ELEMENTS, CLASSES, RATIO = 2**20, 2**26, 65536, 4096
 
 USUAL_PIXELS = (1 / 255, 0.0)  # pixels = 0
 CONVOLUTION, DENSE, POOLING, FLATTEN, DROPOUT = 1, 2, 3, 4, 5
-BIAS, SAME = 8, 16
-NAME_CHARACTERS = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_")
-
-
-def product(sizes):
-    result = 1
-    for size in sizes:
-        result *= size
-    return result
+SIZES = {CONVOLUTION: 5, DENSE: 1, POOLING: 2, FLATTEN: 0, DROPOUT: 0}  # 3.1: how many a layer has
+RELU, BIAS, SAME = 1, 8, 16  # 3.1: flags
+KEY_CHARACTERS = set("abcdefghijklmnopqrstuvwxyz0123456789-")
+NAME_CHARACTERS = KEY_CHARACTERS | set("ABCDEFGHIJKLMNOPQRSTUVWXYZ._")
 
 
 def read_graph(reader):
@@ -283,59 +213,31 @@ def read_graph(reader):
     name = reader.text(64)
     input_shape = [reader.varint(1, SIZE) for _ in range(3)]
 
-    pixels_at = reader.at
-    form = reader.u8()
-    if form > 1:
-        raise Refused("graph-pixels", pixels_at)
-    scale, offset = USUAL_PIXELS
-    if form == 1:
-        scale = reader.float64()
-        offset = reader.float64()
-        if (scale, offset) == USUAL_PIXELS:
-            raise Refused("graph-pixels", pixels_at)
+    pixels_at, form = reader.at, reader.u8()
+    need(form <= 1, "graph-pixels", pixels_at)
+    pixels = (reader.float64(), reader.float64()) if form == 1 else USUAL_PIXELS
+    need(form == 0 or pixels != USUAL_PIXELS, "graph-pixels", pixels_at)
 
     counted = {CONVOLUTION: 0, DENSE: 0}
     layers = [read_layer(reader, counted) for _ in range(reader.varint(1, 256))]
-    if scale == 0:
-        raise Refused("graph-shape", graph_at)
+    need(pixels[0] != 0, "graph-shape", graph_at)
     outputs = meet(layers, input_shape, graph_at)
 
-    classes_at = reader.at
-    if outputs > CLASSES:
-        raise Refused("limit-classes", classes_at)
-    form = reader.u8()
-    if form > 1:
-        raise Refused("graph-classes", classes_at)
-    usual = usual_classes(outputs)
-    classes = usual
+    need(outputs <= CLASSES, "limit-classes", reader.at)
+    classes_at, form = reader.at, reader.u8()
+    need(form <= 1, "graph-classes", classes_at)
+    classes = usual = [str(k) for k in range(outputs)]
     if form == 1:
-        classes = []
-        seen = set()
+        classes, seen = [], set()
         for _ in range(outputs):
-            at = reader.at
-            classes.append(reader.text(64))
-            if classes[-1] in seen:
-                raise Refused("graph-classes", at)
-            seen.add(classes[-1])
-        if classes == usual:
-            raise Refused("graph-classes", classes_at)
-    elements = sum(product(tensor) for layer in layers for _, tensor in layer["tensors"])
-    if elements > ELEMENTS:
-        raise Refused("limit-elements", graph_at)
-    return {
-        "name": name,
-        "input": input_shape,
-        "pixels": (scale, offset),
-        "layers": layers,
-        "classes": classes,
-    }
-
-
-def usual_classes(outputs):
-    return [str(k) for k in range(outputs)]
-
-
-# -- 3.1 Layers
+            at, spelled = reader.at, reader.text(64)
+            need(spelled not in seen, "graph-classes", at)
+            classes.append(spelled)
+            seen.add(spelled)
+        need(classes != usual, "graph-classes", classes_at)
+    graph = {"name": name, "input": input_shape, "pixels": pixels, "layers": layers, "classes": classes}
+    need(count_of(shape for _, shape in tensors_of(graph)) <= ELEMENTS, "limit-elements", graph_at)
+    return graph
 
 
 def usual_name(kind, counted):
@@ -343,257 +245,345 @@ def usual_name(kind, counted):
 
 
 def read_layer(reader, counted):
-    """One layer. `counted`: how many convolutions and dense layers there were; kept up to date here."""
-    at = reader.at
-    kind = reader.u8()
-    if kind not in (CONVOLUTION, DENSE, POOLING, FLATTEN, DROPOUT):
-        raise Refused("graph-layer", at)
+    """3.1: one layer. `counted`: how many convolutions and dense layers there were; kept up to date here."""
+    at, kind = reader.at, reader.u8()
+    need(kind in SIZES, "graph-layer", at)
     layer = {"kind": kind}
     if kind in counted:
         counted[kind] += 1
-        layer["name"] = read_name(reader, usual_name(kind, counted))
-        layer["flags"] = read_flags(reader, kind)
-        layer["sizes"] = [reader.varint(1, SIZE) for _ in range(5 if kind == CONVOLUTION else 1)]
-    elif kind == POOLING:
-        layer["sizes"] = [reader.varint(1, SIZE) for _ in range(2)]
-    elif kind == DROPOUT:
+        at, layer["name"] = reader.at, usual_name(kind, counted)
+        if reader.at < reader.end and reader.data[at] == 0:
+            reader.u8()
+        else:
+            name, layer["name"] = layer["name"], reader.text(64)
+            need(layer["name"] != name, "graph-name", at)
+        at, flags = reader.at, reader.u8()
+        need(flags % 8 <= 4, "graph-activation", at)
+        need(flags < (32 if kind == CONVOLUTION else 16), "graph-flags", at)
+        layer["flags"] = flags
+    layer["sizes"] = [reader.varint(1, SIZE) for _ in range(SIZES[kind])]
+    if kind == DROPOUT:
         layer["keep"] = reader.float64()
     return layer
 
 
-def read_name(reader, usual):
-    at = reader.at
-    if at < reader.end and reader.data[at] == 0:
-        reader.u8()
-        return usual
-    name = reader.text(64)
-    if name == usual:
-        raise Refused("graph-name", at)
-    return name
-
-
-def read_flags(reader, kind):
-    at = reader.at
-    flags = reader.u8()
-    if flags % 8 > 4:
-        raise Refused("graph-activation", at)
-    if flags >= (32 if kind == CONVOLUTION else 16):
-        raise Refused("graph-flags", at)
-    return flags
-
-
-# -- 3.2 What the layers compute: only the shapes matter here.
-
-
 def layer_shapes(layer, shape, at):
-    """Sets the layer's `tensors`, and returns the shape of its output; refuses layers that do not meet (3.3)."""
+    """3.2: sets the layer's `tensors`, and returns the shape of its output; refuses layers that do not meet (3.3)."""
     kind = layer["kind"]
-    if kind != DROPOUT and len(shape) != (1 if kind == DENSE else 3):
-        raise Refused("graph-shape", at)
-    tensors, patches = [], 0
-    output = shape
+    need(kind == DROPOUT or len(shape) == (1 if kind == DENSE else 3), "graph-shape", at)
+    weight, patches, output = None, 0, shape
     if kind == CONVOLUTION:
         filters, kernel_height, kernel_width, stride_down, stride_right = layer["sizes"]
         height, width, channels = shape
         if layer["flags"] & SAME:
             output = [-(-height // stride_down), -(-width // stride_right), filters]
         else:
-            if kernel_height > height or kernel_width > width:
-                raise Refused("graph-shape", at)
+            need(kernel_height <= height and kernel_width <= width, "graph-shape", at)
             output = [(height - kernel_height) // stride_down + 1, (width - kernel_width) // stride_right + 1, filters]
-        tensors = [[kernel_height, kernel_width, channels, filters], [filters]]
+        weight = [kernel_height, kernel_width, channels, filters]
         patches = output[0] * output[1] * kernel_height * kernel_width * channels
     elif kind == DENSE:
         output = layer["sizes"]
-        tensors = [[shape[0], output[0]], [output[0]]]
+        weight = [shape[0], output[0]]
     elif kind == POOLING:
         size, stride = layer["sizes"]
         height, width, channels = shape
-        if size > height or size > width:
-            raise Refused("graph-shape", at)
+        need(size <= height and size <= width, "graph-shape", at)
         output = [(height - size) // stride + 1, (width - size) // stride + 1, channels]
     elif kind == FLATTEN:
-        output = [product(shape)]
+        output = [math.prod(shape)]
 
     # 3.3: `<name>.weight`, then `<name>.bias` if there is a bias.
-    layer["tensors"] = []
-    if tensors:
-        layer["tensors"].append((layer["name"] + ".weight", tensors[0]))
-        if layer["flags"] & BIAS:
-            layer["tensors"].append((layer["name"] + ".bias", tensors[1]))
-    largest = max([product(output), patches] + [product(tensor) for _, tensor in layer["tensors"]])
-    if largest > ELEMENTS:
-        raise Refused("graph-shape", at)
+    layer["tensors"] = [(layer["name"] + ".weight", weight)] if weight else []
+    if weight and layer["flags"] & BIAS:
+        layer["tensors"].append((layer["name"] + ".bias", weight[-1:]))
+    largest = max([math.prod(output), patches] + [math.prod(tensor) for _, tensor in layer["tensors"]])
+    need(largest <= ELEMENTS, "graph-shape", at)
     return output
-
-
-# -- 3.3 Tensors
 
 
 def meet(layers, shape, graph_at):
     """The rules of 3.3, once all layers have been read. Gives the number of outputs."""
     names = set()
-    if product(shape) > ELEMENTS:
-        raise Refused("graph-shape", graph_at)
+    need(math.prod(shape) <= ELEMENTS, "graph-shape", graph_at)
     for layer in layers:
         shape = layer_shapes(layer, shape, graph_at)
-        if layer["kind"] == DROPOUT and not 0 < layer["keep"] <= 1:
-            raise Refused("graph-shape", graph_at)
+        need(0 < layer.get("keep", 1) <= 1, "graph-shape", graph_at)
         if "name" in layer:
-            name = layer["name"]
             # 3.1 what names are made of; 3.3 tensors are named after their layer, so layers must differ.
-            if not set(name) <= NAME_CHARACTERS or name[0] == "." or name in names:
-                raise Refused("graph-shape", graph_at)
+            name = layer["name"]
+            need(set(name) <= NAME_CHARACTERS and name[0] != "." and name not in names, "graph-shape", graph_at)
             names.add(name)
     # The last layer gives [features]; at least one layer has weights.
-    if len(shape) != 1 or not names:
-        raise Refused("graph-shape", graph_at)
+    need(len(shape) == 1 and names, "graph-shape", graph_at)
     return shape[0]
 
 
 def tensors_of(graph):
-    """Names and shapes, in the order of the layers."""
+    """3.3: names and shapes, in the order of the layers."""
     return [tensor for layer in graph["layers"] for tensor in layer["tensors"]]
 
 
 # == 4 Sections ======================================================================================================
-
-
-def read_section(reader, tensors, is_open, numbers, framed, architecture):
-    """One section: closes its tensors in `is_open` and puts their bytes into `numbers`, by place in the network."""
+def read_section(reader, tensors, still, numbers, framed, architecture):
+    """One section: takes its tensors out of `still`, the open ones, and puts their bytes into `numbers`."""
     start = reader.at
     method, cover = divmod(reader.u8(), 4)
-    if method not in METHODS:
-        raise Refused("method-unknown", start)
-    if cover == 3:
-        raise Refused("section-cover", start)
-    members = read_cover(reader, cover, is_open, start)
-    sizes = [product(tensors[k][1]) for k in members]
-    count = sum(sizes)
+    need(method in METHODS, "method-unknown", start)
+    first, *others = still
+    need(cover in (0, 2) or (cover == 1 and others), "section-cover", start)
+    named = 2 ** len(others) - 1 if cover == 1 else 0  # bit k: the k-th other open tensor
+    if cover == 2:
+        at, named = reader.at, int.from_bytes(reader.bytes((len(others) + 7) // 8), "little")
+        need(named < 2 ** len(others), "padding", reader.at - 1)
+        need(0 < named < 2 ** len(others) - 1, "section-cover", at)
+    members = [first] + [other for k, other in enumerate(others) if named >> k & 1]
+    still[:] = [other for k, other in enumerate(others) if not named >> k & 1]
+    shapes = [tensors[k][1] for k in members]
 
     content = reader
     if framed:
-        length = reader.varint(0, 2**53 - 1)
+        length = reader.varint(0, 8 * count_of(shapes) + 65536)
         # The content is looked at only after its checksum has been compared.
         content = Reader(reader.data, reader.at, reader.at + length)
         reader.bytes(length)
         check_crc(reader.data, start, reader)
         if architecture == 0:
-            check_ratio(count, reader.at - start, start)
-    chosen, row = METHODS[method](content, count)
-    if framed and content.at < content.end:
-        raise Refused("leftover", content.at)
+            need(4 * count_of(shapes) <= RATIO * (reader.at - start), "limit-ratio", start)
+    elif method == LEVELS:
+        need(not still, "levels-last", start)  # 5.4
+    chosen, row = METHODS[method](content, shapes)
+    need(not framed or content.at == content.end, "leftover", content.at)
 
     at = 0
-    for k, size in zip(members, sizes):
-        is_open[k] = False
-        numbers[k] = row[4 * at : 4 * (at + size)]
-        at += size
-    return {"method": method, "members": members, "count": count, "chosen": chosen}
-
-
-def read_cover(reader, cover, is_open, start):
-    """Which tensors the section holds, as places in the network, rising."""
-    first, *others = [k for k, still in enumerate(is_open) if still]
-    if cover == 0:
-        return [first]
-    if cover == 1:
-        if not others:
-            raise Refused("section-cover", start)
-        return [first] + others
-    at = reader.at
-    bitmap = reader.bytes((len(others) + 7) // 8)
-    named = [bitmap[k // 8] >> (k % 8) & 1 for k in range(8 * len(bitmap))]
-    if any(named[len(others) :]):
-        raise Refused("padding", at + len(bitmap) - 1)
-    if sum(named) in (0, len(others)):
-        raise Refused("section-cover", at)
-    return [first] + [k for k, bit in zip(others, named) if bit]
+    for k, shape in zip(members, shapes):
+        numbers[k] = row[at : at + 4 * math.prod(shape)]
+        at += len(numbers[k])
+    return {"method": method, "members": members, "shapes": shapes, "chosen": chosen}
 
 
 # == 5 Methods =======================================================================================================
-# Numbers stay the four bytes that they are: nothing here could change a NaN or a zero.
+# Each takes the shapes of the section's tensors, and gives what the file chose and the row of numbers. Numbers stay the
+# four bytes that they are: nothing here could change a NaN or a zero.
+RAW, CODEBOOK, SPARSE, LEVELS, MIRACLE = 1, 2, 3, 4, 5
 
-ZERO = bytes(4)
+
+def count_of(shapes):
+    return sum(math.prod(shape) for shape in shapes)
 
 
-def read_raw(reader, count):
+def read_raw(reader, shapes):
     """5.1 float32 (tag 1)."""
-    row = reader.bytes(4 * count)
+    row = reader.bytes(4 * count_of(shapes))
     return row, row
 
 
-def read_codebook(reader, count):
+def read_codebook(reader, shapes):
     """5.2 Codebook (tag 2)."""
-    at = reader.at
-    entries = read_entries(reader, count)
+    count = count_of(shapes)
+    at, entries = reader.at, read_entries(reader, count)
     coder, indices = read_symbols(reader, count, len(entries))
-    check_used(indices, entries, at)
-    return (entries, coder, indices), look_up(entries, indices, count)
+    return (entries, coder, indices), look_up(entries, indices, count, at)
 
 
-def read_sparse(reader, count):
+def read_sparse(reader, shapes):
     """5.3 Sparse codebook (tag 3)."""
+    count = count_of(shapes)
     form, places = read_positions(reader, count)
     if not places:
         return (form, places, [], None, []), bytes(4 * count)
-    at = reader.at
-    entries = read_entries(reader, len(places), zero_refused=True)
+    at, entries = reader.at, read_entries(reader, len(places), zero_refused=True)
     coder, indices = read_symbols(reader, len(places), len(entries))
-    check_used(indices, entries, at)
-    named = look_up(entries, indices, len(places))
-    if len(places) == count:
-        return (form, places, entries, coder, indices), named
+    named = look_up(entries, indices, len(places), at)
     row = bytearray(4 * count)
     for i, place in enumerate(places):
         row[4 * place : 4 * place + 4] = named[4 * i : 4 * i + 4]
     return (form, places, entries, coder, indices), bytes(row)
 
 
-def check_used(indices, entries, at):
-    """Every entry is named at least once."""
-    if len(entries) > 1 and len(set(indices)) < len(entries):
-        raise Refused("codebook-unused", at)
+def look_up(entries, indices, count, at):
+    """An alphabet of 1 has no indices written. Every entry is named at least once."""
+    if len(entries) == 1:
+        return entries[0] * count
+    need(len(set(indices)) == len(entries), "codebook-unused", at)
+    return b"".join([entries[k] for k in indices])
 
 
-def look_up(entries, indices, count):
-    """An alphabet of 1 has no indices written; every number is that entry."""
-    return entries[0] * count if len(entries) == 1 else b"".join([entries[k] for k in indices])
+def read_levels(reader, shapes):
+    """5.4 Levels (tag 4)."""
+    at, scales = reader.at, reader.bytes(len(shapes))
+    coder = LevelReader(reader)
+    rows = coder.rows(shapes)
+    for t, row in enumerate(rows):
+        need(any(row) or scales[t] == 0, "levels-scale", at + t)
+    return (scales, coder.said), float32_row(scale(k) * level for k, row in zip(scales, rows) for level in row)
 
 
-# == 6 Entries of a codebook =========================================================================================
+def read_miracle(reader, shapes):
+    """5.5 MIRACLE (tag 5)."""
+    at, form = reader.at, reader.u8()
+    bits = form % 32 + 4
+    need(bits <= 20, "miracle-form", at)
+    key = (reader.varint(0, 2**32 - 1), 0)
+
+    at, live = reader.at, {}
+    if form & 32:
+        counted = [t for t, shape in enumerate(shapes) if len(shape) > 1][:-1]
+        live = {t: reader.varint(1, shapes[t][-1]) for t in counted}
+        need(any(live[t] < shapes[t][-1] for t in counted), "miracle-live", at)
+    places = live_places(shapes, live)
+
+    start, groups = reader.at, [2] * len(shapes)
+    if form & 64:
+        for t in range(len(shapes)):
+            at, groups[t] = reader.at, reader.varint(2, 2 * len(places[t]) + 1)
+            need(groups[t] != 3, "miracle-groups", at)
+        need(groups != [2] * len(shapes), "miracle-groups", start)
+    m, shares = zip(*(shared(len(of), group, key, t) for t, (of, group) in enumerate(zip(places, groups))))
+    need(max(m) <= 2**21, "miracle-size", reader.at)
+    blocks = reader.varint((sum(m) + 8190) // 8191, min(sum(m), 2**24 - 1))
+    scales = reader.bytes(len(shapes))
+
+    sizes = [(b + 1) * sum(m) // blocks - b * sum(m) // blocks for b in range(blocks)]
+    if form & 128:
+        reader.room(blocks)
+        at, next_step = reader.at, reader.steps(13)
+        sizes = [next_step(0, 1, 8191)[1] for _ in range(blocks)]
+        reader.pad()
+        need(sum(sizes) == sum(m), "miracle-sizes", at)
+    reader.room(bits * blocks)
+    indices = [reader.bits(bits) for _ in range(blocks)]
+    reader.pad()
+
+    values = scalar_values(key, m, scales, sizes, indices)
+    numbers = []
+    for t, shape in enumerate(shapes):
+        start = len(numbers)
+        numbers += [0.0] * math.prod(shape)
+        for place, (s, sign) in zip(places[t], shares[t]):
+            numbers[start + place] = sign * values[t][s]
+    return (form, key[0], live, groups, scales, sizes, indices), float32_row(numbers)
 
 
+def live_places(shapes, live):
+    """Of each tensor the places of its live weights. `live`: counts by tensor, of those that have one."""
+    places = []
+    before, live_before = None, None  # of the tensor before that was no bias
+    for t, (kind, height, width, inputs, outputs) in enumerate(grids_of(shapes)):
+        if kind == "bias":
+            live_inputs, live_outputs = 1, live_before if before == outputs else outputs
+        else:
+            live_inputs, live_outputs = live_before if before == inputs else inputs, live.get(t, outputs)
+            before, live_before = outputs, live_outputs
+        spots = itertools.product(range(height * width), range(live_inputs), range(live_outputs))
+        places.append([(yx * inputs + i) * outputs + o for yx, i, o in spots])
+    return places
+
+
+def shared(count, group, key, t):
+    """m, and for each of `count` live weights of tensor t the scalar s that it shares, and its sign."""
+    g, hashed = divmod(group, 2)
+    if hashed:
+        m = (count + g - 1) // g
+        words = (word(key, 8, t, i) for i in range(count))
+        return m, ((w * m >> 32, -1 if w % 2 == 1 else 1) for w in words)
+    q = count // g
+    return q + count % g, ((i // g if i < q * g else q + i - q * g, 1) for i in range(count))
+
+
+def scalar_values(key, m, scales, sizes, indices):
+    """The values of the scalars of each tensor, not rounded yet."""
+    orders = [permutation(n, key, 7, t) for t, n in enumerate(m)]
+    common = math.lcm(*m)  # (2 * taken + 1) / m as whole numbers, for all tensors
+    row = sorted(((2 * taken + 1) * (common // n), t, taken) for t, n in enumerate(m) for taken in range(n))
+    values, place = [[0.0] * n for n in m], 0
+    for b, (n, k) in enumerate(zip(sizes, indices)):
+        for j, (_, t, taken) in enumerate(row[place : place + n]):
+            z = normals()[word(key, 6, b, k * n + j) >> 20]
+            values[t][orders[t][taken]] = scale(scales[t]) * z
+        place += n
+    return values
+
+
+# == 6 Numbers =======================================================================================================
 def read_entries(reader, most, zero_refused=False):
-    """The entries, four bytes each."""
-    entries = []
-    before = None
+    """6.1 Entries of a codebook, four bytes each."""
+    entries, before = [], -math.inf
     for _ in range(reader.varint(1, min(most, 4096))):
         at = reader.at
-        entry = reader.bytes(4)
-        if entry[3] & 0x7F == 0x7F and entry[2] & 0x80 or entry == b"\0\0\0\x80":
-            raise Refused("codebook-number", at)  # infinite, NaN, or -0
-        if zero_refused and entry == ZERO:
-            raise Refused("codebook-zero", at)
-        value = struct.unpack("<f", entry)[0]
-        if before is not None and value <= before:
-            raise Refused("codebook-order", at)
+        entries.append(reader.bytes(4))
+        value = struct.unpack("<f", entries[-1])[0]
+        need(math.isfinite(value) and entries[-1] != b"\0\0\0\x80", "codebook-number", at)
+        need(value != 0 or not zero_refused, "codebook-zero", at)
+        need(value > before, "codebook-order", at)
         before = value
-        entries.append(entry)
     return entries
 
 
+# 6.2: the float32 numbers nearest to 2^(i / 8).
+OCTAVE = struct.unpack(">8f", bytes.fromhex("3F800000 3F8B95C2 3F9837F0 3FA5FED7 3FB504F3 3FC5672A 3FD744FD 3FEAC0C7"))
+
+
+def scale(k):
+    return OCTAVE[k % 8] * 2.0 ** (k // 8 - 24)
+
+
+def float32_row(numbers):
+    """The nearest float32 to each number: products that are exact until here."""
+    numbers = list(numbers)
+    return struct.pack(f"<{len(numbers)}f", *numbers)
+
+
+def threefry(k0, k1, c0, c1):
+    """6.3 Random numbers. Threefry-2x32 with 20 rounds."""
+    s = [k0, k1, k0 ^ k1 ^ 0x1BD11BDA]
+    x, y = (c0 + s[0]) % 2**32, (c1 + s[1]) % 2**32
+    for r in range(20):
+        x = (x + y) % 2**32
+        turn = [13, 15, 26, 6, 17, 29, 16, 24][r % 8]
+        y = (y << turn) % 2**32 ^ y >> (32 - turn) ^ x
+        if r % 4 == 3:
+            n = (r + 1) // 4
+            x, y = (x + s[n % 3]) % 2**32, (y + s[(n + 1) % 3] + n) % 2**32
+    return x, y
+
+
+def word(key, stream, block, element):
+    return threefry(*key, stream * 2**24 + block, element // 2)[element % 2]
+
+
+@functools.lru_cache
+def normals():
+    """The table of 4,096 quantiles."""
+    normal, z = [0.0] * 4096, 0.0
+    for i in range(2048, 4096):
+        p = (i + 0.5) / 4096 - 0.5
+        for _ in range(6):
+            y, s, t, e, u = z * z, 0.0, z, 0.0, 1.0
+            for k in range(1, 41):
+                s, t = s + t, t * y / (2 * k + 1)
+                e, u = e + u, u * y / (2 * k)
+            z = (z - s) + (p * 2.5066282746310007) * e
+        normal[i] = struct.unpack("<f", struct.pack("<f", z))[0]
+        normal[4095 - i] = -normal[i]
+    return normal
+
+
+def permutation(n, key, stream, block):
+    order = list(range(n))
+    for i in range(n - 1, 0, -1):
+        j = word(key, stream, block, i) * (i + 1) >> 32
+        order[i], order[j] = order[j], order[i]
+    return order
+
+
 # == 7 Symbols =======================================================================================================
-
-
 def read_symbols(reader, count, alphabet):
     """The coder with its tables, and the symbols."""
     if count == 0 or alphabet == 1:
         return None, []
-    at = reader.at
-    tag = reader.u8()
-    if tag not in CODERS:
-        raise Refused("coder-unknown", at)
+    at, tag = reader.at, reader.u8()
+    need(tag in CODERS, "coder-unknown", at)
     table, symbols = CODERS[tag](reader, count, alphabet)
     return (tag, table), symbols
 
@@ -601,39 +591,31 @@ def read_symbols(reader, count, alphabet):
 def read_fixed(reader, count, alphabet):
     """7.1 Fixed width."""
     n = (alphabet - 1).bit_length()
-    row = BitReader(reader)
-    if n * count > 8 * (reader.end - reader.at):
-        raise Refused("truncated", reader.end)  # 1.2: a field whose size is known is read as a whole
+    reader.room(n * count)
     symbols = []
     for _ in range(count):
-        at = row.at()
-        symbol = row.bits(n)
-        if symbol >= alphabet:
-            raise Refused("fixed-range", at)
+        at, symbol = reader.at, reader.bits(n)
+        need(symbol < alphabet, "fixed-range", at)
         symbols.append(symbol)
-    row.finish()
+    reader.pad()
     return None, symbols
 
 
 def read_huffman(reader, count, alphabet):
     """7.2 Huffman. The table is a dictionary of lengths by symbol."""
-    row = BitReader(reader)
-    lengths = {}
-    steps = StepReader(row, 4)
+    lengths, next_step = {}, reader.steps(4)
     symbol, filled = 0, 0
     while filled < 2**15:
-        at = row.at()
-        if symbol == alphabet:
-            raise Refused("huffman-incomplete", at)
-        absent, value = steps.next(alphabet - symbol - 1, 0 if filled == 0 else 1, 15)
+        at = reader.at
+        need(symbol < alphabet, "huffman-incomplete", at)
+        absent, value = next_step(alphabet - symbol - 1, 0 if filled == 0 else 1, 15)
         symbol += absent
         lengths[symbol] = value
         if value == 0:
-            row.finish()
+            reader.pad()
             return lengths, [symbol] * count
         filled += 2 ** (15 - value)
-        if filled > 2**15:
-            raise Refused("huffman-oversubscribed", at)
+        need(filled <= 2**15, "huffman-oversubscribed", at)
         symbol += 1
 
     codes = {code: symbol for symbol, code in canonical_codes(lengths).items()}
@@ -641,9 +623,9 @@ def read_huffman(reader, count, alphabet):
     for _ in range(count):
         length, code = 0, 0
         while (length, code) not in codes:
-            length, code = length + 1, 2 * code + row.bits(1)
+            length, code = length + 1, 2 * code + reader.bits(1)
         symbols.append(codes[length, code])
-    row.finish()
+    reader.pad()
     return lengths, symbols
 
 
@@ -660,202 +642,335 @@ def canonical_codes(lengths):
 
 def read_rans(reader, count, alphabet):
     """7.3 rANS. The table is (form, n, frequencies by symbol)."""
-    row = BitReader(reader)
-    at = row.at()
-    form = row.bits(1)
-    n = 12 + row.bits(3)
-    if n > 16:
-        raise Refused("rans-bits", at)
-    steps = StepReader(row, 5)
+    at, form, n = reader.at, reader.bits(1), 12 + reader.bits(3)
+    need(n <= 16, "rans-bits", at)
+    next_step = reader.steps(5)
     symbol, left = 0, 2**n
-    frequency = {}
-    start, owner = {}, []  # `owner` by slot
+    frequency, start, owner = {}, {}, []  # by symbol, by symbol, by slot
     while left > 0:
-        at = row.at()
-        if symbol == alphabet:
-            raise Refused("rans-sum", at)
-        absent, w = steps.next(alphabet - symbol - 1, 1, n + 1)
-        f = 2 ** (w - 1) + row.bits(w - 1)
-        if f > left:
-            raise Refused("rans-sum", at)
+        at = reader.at
+        need(symbol < alphabet, "rans-sum", at)
+        absent, w = next_step(alphabet - symbol - 1, 1, n + 1)
+        f = 2 ** (w - 1) + reader.bits(w - 1)
+        need(f <= left, "rans-sum", at)
         symbol += absent
         frequency[symbol], start[symbol] = f, len(owner)
         owner += [symbol] * f
         left, symbol = left - f, symbol + 1
-    row.finish()
+    reader.pad()
 
-    def step(x):
+    many, least, most = (4, 2**16, 2**32 - 1) if form == 1 else (1, 2**23, 2**31 - 1)
+    states = []
+    for _ in range(many):
+        at, x = reader.at, reader.u32()
+        need(least <= x <= most, "rans-state", at)
+        states.append(x)
+    symbols = []
+    for i in range(count):
+        x = states[i % many]
         m = x % 2**n
         s = owner[m]
-        return s, frequency[s] * (x >> n) + m - start[s]
-
-    symbols = []
-    if form == 0:
-        at = reader.at
-        x = reader.u32()
-        if not 2**23 <= x < 2**31:
-            raise Refused("rans-state", at)
-        for _ in range(count):
-            s, x = step(x)
-            while x < 2**23:
-                x = 256 * x + reader.u8()
-            symbols.append(s)
-        if x != 2**23:
-            raise Refused("rans-end", reader.at)
-    else:
-        states = []
-        for _ in range(4):
-            at = reader.at
-            states.append(reader.u32())
-            if states[-1] < 2**16:
-                raise Refused("rans-state", at)
-        for i in range(count):
-            s, x = step(states[i % 4])
-            states[i % 4] = x if x >= 2**16 else 2**16 * x + reader.u16()
-            symbols.append(s)
-        if states != [2**16] * 4:
-            raise Refused("rans-end", reader.at)
+        x = frequency[s] * (x >> n) + m - start[s]
+        while x < least:
+            x = 2**16 * x + reader.u16() if form == 1 else 256 * x + reader.u8()
+        states[i % many] = x
+        symbols.append(s)
+    need(states == [least] * many, "rans-end", reader.at)
     return (form, n, frequency), symbols
 
 
-# 7.4, 7.6, 7.7 Range coder, mixing, levels: no method uses them yet. 7.5 Universal codes: in BitReader and StepReader.
+class RangeReader:
+    """7.4 Range coder: bits, with the probability of a 0 in 1/65536 for each, from the rest of what contains them.
+    `said` keeps both, for the way back."""
+
+    def __init__(self, reader):
+        self.reader, self.start, self.said = reader, reader.at, []
+        self.low, self.range, self.code = 0, 2**32 - 1, 0
+        for _ in range(4):
+            self.code = 256 * self.code + self.next_byte()
+        need(self.code != 2**32 - 1, "range-start", self.start)
+
+    def next_byte(self):
+        """Reading past the last byte gives zeros."""
+        return self.reader.u8() if self.reader.at < self.reader.end else 0
+
+    def bit(self, zero):
+        bound = self.range // 65536 * zero
+        bit = int(self.code >= bound)
+        if bit == 0:
+            self.range = bound
+        else:
+            self.code, self.range, self.low = self.code - bound, self.range - bound, (self.low + bound) % 2**32
+        while self.range < 2**24:
+            self.code = 256 * self.code + self.next_byte()
+            self.low, self.range = 256 * self.low % 2**32, 256 * self.range
+        self.said.append((bit, zero))
+        return bit
+
+    def adaptive(self, context):
+        """A context is its two probabilities, [fast, slow]."""
+        fast, slow = context
+        bit = self.bit((fast + slow) // 2)
+        if bit == 0:
+            context[:] = fast + (65536 - fast) // 16, slow + (65536 - slow) // 128
+        else:
+            context[:] = fast - fast // 16, slow - slow // 128
+        return bit
+
+    def finish(self):
+        last = self.reader.end - 1
+        need(self.reader.at > last, "range-leftover", self.reader.at)
+        need(last < self.start or self.reader.data[last] != 0, "range-zero", last)
+        need(self.low + self.code == shortest(self.low, self.range), "range-end", self.reader.end)
+
+
+def shortest(low, size):
+    """Of the numbers from `low` on that would be read as the same bits, the one with most zero bits at its end."""
+    unit = 2**32
+    while -(-low // unit) * unit >= low + size:
+        unit //= 2
+    return -(-low // unit) * unit
+
+
+def logistic_tables():
+    """7.6 Mixing: `squash` from -2048 to 2048 and `stretch` from 0 to 4095."""
+    squash, stretch, power, x = {}, [], 1.0, -2048
+    for k in range(2049):
+        squash[k] = math.floor(65536 * power / (1 + power) + 0.5)
+        squash[-k] = 65536 - squash[k]
+        power = power * 1.0039138893383475
+    for j in range(4096):
+        while x < 2048 and squash[x + 1] <= 16 * j + 8:
+            x += 1
+        stretch.append(x)
+    return squash, stretch
+
+
+SQUASH, STRETCH = logistic_tables()
+
+# 7.7 Levels. The rate of a mixer, then prior and limit of its base and of its further contexts.
+SPEEDS = {"zero": (64, (7, 464), (7, 50)), "sign": (103, (9, 216), (6, 500)), "magnitude": (64, (26, 500), (10, 23))}
+WEIGHTS = {
+    "zero": {
+        "spatial": (62300, 23500, 16100, 17900, 7100, 16400, 9800),
+        "dense": (62200, 12000, 6000),
+        "bias": (87200,),
+    },
+    "sign": {"spatial": (53000, 47600, 35500, 19700, -13100), "dense": (59500,), "bias": (89500,)},
+    "magnitude": {"spatial": (65500, 15100, 11900, 25100), "dense": (58400, 6000, -7100), "bias": (90300,)},
+}
+# What base contexts begin with.
+ZERO = {"spatial": 45000, "dense": 19800, "bias": 30800, "not fed": 64000}
+MAGNITUDE = {
+    "spatial": (36000, 46000, 48200, 52000, 54000, 56000),
+    "dense": (33200, 38200, 48800, 51000, 53800, 56000),
+    "bias": (27000, 24000, 19800, 21800, 22500, 28200),
+}
+
+
+def grids_of(shapes):
+    """Of each tensor: kind, height, width, inputs, outputs."""
+    grids, before = [], 1
+    for *front, outputs in shapes:
+        if front:
+            n = math.prod(front)
+            s = math.isqrt(n // before)
+            if len(front) != 3:
+                front = (s, s, before) if s * s * before == n else (1, 1, n)
+            grids.append(("spatial" if front[0] * front[1] > 1 else "dense", *front, outputs))
+            before = outputs
+        else:
+            grids.append(("bias", 1, 1, 1, outputs))
+    return grids
+
+
+def sgn(n):
+    return (n > 0) - (n < 0)
+
+
+class LevelReader(RangeReader):
+    """Nine mixers and all contexts live through the whole row of tensors."""
+
+    def __init__(self, reader):
+        super().__init__(reader)
+        self.weights = {(kind, bit): list(start) for bit, of in WEIGHTS.items() for kind, start in of.items()}
+        self.contexts = {}  # [zero, seen] by mixer, row of the table and what that row says
+        self.steps = [[32768, 32768] for _ in range(13)]
+
+    def mix(self, kind, bit, first, keys):
+        """7.6. `keys`: what the rows of the table say, false where one does not apply. A new base begins at `first`."""
+        weights, (rate, base, further) = self.weights[kind, bit], SPEEDS[bit]
+        contexts, inputs = [], []
+        for k, key in enumerate(keys):
+            c = key and self.contexts.setdefault((kind, bit, k, key), [32768 if k else first, 0])
+            contexts.append(c)
+            inputs.append(STRETCH[c[0] // 16] - (inputs[0] if k else 0) if c and (c[1] or k == 0) else 0)
+        logit = sum(weight // 16 * x for weight, x in zip(weights, inputs)) // 4096
+        p = SQUASH[max(-2048, min(2048, logit))]
+        b = self.bit(p)
+        target = 65536 if b == 0 else 0
+        error = (target - p) * rate // 256
+        before = contexts[0][0]
+        for k, c in enumerate(contexts):
+            weights[k] = max(-(2**18), min(2**18, weights[k] + (inputs[k] * error + 8192) // 16384))
+            if c:
+                (zero, seen), (prior, limit) = c, further if k else base
+                q = zero if seen else before
+                q = q + (target - q) * (2**15 // (2 * seen + prior)) // 16384
+                c[:] = max(16, min(65520, q)), min(seen + 1, limit)
+        return b
+
+    def level(self, kind, t, place, levels, many, fed):
+        """The level at (y, x, i, o) of tensor t. `many`: it has more than one input."""
+        y, x, i, o = place
+        zero, sign = [(t, fed)], [(t,)]
+        if kind != "bias":
+            zero += [(t, o), many and (t, i)]
+        if kind == "spatial":
+            ways = ((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0))
+            L, U, UL, UR, LL, UU = (levels.get((y + down, x + right, i, o), 0) for down, right in ways)
+            around = 2 * abs(L) + 2 * abs(U) + abs(UL) + abs(UR) + abs(LL) + abs(UU)
+            W = sum(around >= least for least in (1, 2, 4, 6, 9, 14))
+            zero += [(W,), tuple(min(abs(n), 2) for n in (L, U, UL, UR)), (t, y, x, i), many and (t, i, o)]
+            sign += [(sgn(sgn(L) + sgn(U)), sgn(sgn(UL) + sgn(UR))), (sgn(L), sgn(U), sgn(LL), sgn(UU))]
+            sign += [many and (t, i), many and (t, i, o)]
+        if self.mix(kind, "zero", ZERO[kind if fed else "not fed"], zero) == 0:
+            return 0
+        s = 1 if self.mix(kind, "sign", 32768, sign) == 0 else -1
+        for m in range(1, 15):
+            magnitude = [(t, min(m, 6))]
+            if kind != "bias":
+                magnitude += [(t, o, m > 1), many and (t, i, m > 1)]
+            if kind == "spatial":
+                magnitude += [(min(m, 3), min(abs(L), 3), min(abs(U), 3))]
+            if self.mix(kind, "magnitude", MAGNITUDE[kind][min(m, 6) - 1], magnitude) == 0:
+                return s * m
+        n, rest = 0, 1
+        while n < 13 and self.adaptive(self.steps[n]) == 1:
+            n += 1
+        for _ in range(n):
+            rest = 2 * rest + self.bit(32768)
+        return s * (14 + rest)
+
+    def rows(self, shapes):
+        """A row of levels per tensor."""
+        rows, before, live_before = [], 1, [0]  # of the tensor before that was not a bias
+        for t, (kind, *grid) in enumerate(grids_of(shapes)):
+            inputs, outputs = grid[2:]
+            live_outputs, live_inputs = list(range(outputs)), list(range(inputs))
+            fed = set(live_before if kind == "bias" and before == outputs else live_outputs)
+            if kind != "bias":
+                expected = live_before if before == inputs else live_inputs
+                live_outputs = self.live(outputs, live_outputs, 32768, 57344)
+                live_inputs = self.live(inputs, expected, 57344, 32768) if live_outputs else []
+                before, live_before = outputs, live_outputs
+            levels = {}  # by (y, x, i, o); 0 elsewhere
+            for place in itertools.product(range(grid[0]), range(grid[1]), live_inputs, live_outputs):
+                levels[place] = self.level(kind, t, place, levels, inputs > 1, place[3] in fed)
+            if kind != "bias":
+                used = [place for place, level in levels.items() if level != 0]
+                need(outputs == 1 or {o for *_, o in used} == set(live_outputs), "levels-live", self.start)
+                need(inputs == 1 or {i for *_, i, _ in used} == set(live_inputs), "levels-live", self.start)
+            rows.append([levels.get(place, 0) for place in itertools.product(*map(range, grid))])
+        self.finish()
+        return rows
+
+    def live(self, count, expected, as_expected, as_first):
+        """The live units, rising."""
+        if count == 1:
+            return [0]
+        if self.bit(as_expected) == 0:
+            return expected
+        end = 0
+        for _ in range(count.bit_length()):
+            end = 2 * end + self.bit(32768)
+        need(end <= count, "levels-live", self.start)
+        live = list(range(end))
+        if end > 1 and self.bit(as_first) == 1:
+            last, contexts, flags = 1, [[32768, 32768], [32768, 32768]], []
+            for _ in range(end - 1):
+                last = self.adaptive(contexts[last])
+                flags.append(last)
+            live = [unit for unit, flag in enumerate([*flags, 1]) if flag == 1]
+            need(len(live) < end, "levels-live", self.start)
+        need(live != expected, "levels-live", self.start)
+        return live
 
 
 # == 8 Metadata ======================================================================================================
-
-
 def read_metadata(reader):
     """Lines of (key, value). A reader may skip them; one that checks everything does not."""
     length = reader.varint(1, 65536)
-    start = reader.at
     reader.bytes(length)
-    inner = Reader(reader.data, start, reader.at)
+    inner = Reader(reader.data, reader.at - length, reader.at)
     lines = []
     for _ in range(inner.varint(1, length)):
-        at = inner.at
-        key = inner.text(64)
-        if not "a" <= key[0] <= "z" or not set(key) <= set("abcdefghijklmnopqrstuvwxyz0123456789-"):
-            raise Refused("metadata-key", at)
-        if lines and key <= lines[-1][0]:
-            raise Refused("metadata-order", at)
+        at, key = inner.at, inner.text(64)
+        need("a" <= key[0] <= "z" and set(key) <= KEY_CHARACTERS, "metadata-key", at)
+        need(not lines or key > lines[-1][0], "metadata-order", at)
         lines.append((key, inner.text(65536)))
-    if inner.at < inner.end:
-        raise Refused("leftover", inner.at)
+    need(inner.at == inner.end, "leftover", inner.at)
     return lines
 
 
 # == 9 Sparse positions ==============================================================================================
-
 BITMAP, RELATIVE, EXP_GOLOMB, HUFFMAN = 0, 1, 2, 3
 FORMS = {BITMAP: range(1), RELATIVE: range(1, 16), EXP_GOLOMB: range(16), HUFFMAN: range(1, 12)}
 
 
-class Places:
-    """Positions as gaps build them: `last` begins at -1, and nothing may reach `length`."""
-
-    def __init__(self, length):
-        self.length = length
-        self.last = -1
-        self.taken = []
-
-    def move(self, gap, at):
-        self.last += gap
-        if self.last >= self.length:
-            raise Refused("sparse-position", at)
-
-    def take(self, gap, at):
-        self.move(gap, at)
-        self.taken.append(self.last)
-
-
 def read_positions(reader, length):
     """The form with what it announced, and the places that are taken, rising."""
-    many_at = reader.at
-    many = reader.varint(0, length)
+    many_at, many = reader.at, reader.varint(0, length)
     if many in (0, length):
         return None, range(many)
-    at = reader.at
-    kind, parameter = divmod(reader.u8(), 16)
-    if kind not in FORMS or parameter not in FORMS[kind]:
-        raise Refused("sparse-form", at)
+    at, (kind, parameter) = reader.at, divmod(reader.u8(), 16)
+    need(kind in FORMS and parameter in FORMS[kind], "sparse-form", at)
     if kind == BITMAP:
-        taken = read_bitmap(reader, length, many, many_at)
-    elif kind == RELATIVE:
-        taken = read_relative(reader, length, many, parameter)
-    elif kind == EXP_GOLOMB:
-        taken = read_golomb_gaps(reader, length, many, parameter)
+        bitmap = reader.bytes((length + 7) // 8)
+        taken = [p for p in range(8 * len(bitmap)) if bitmap[p // 8] >> (7 - p % 8) & 1]
+        need(not taken or taken[-1] < length, "padding", reader.at - 1)
+        need(len(taken) == many, "sparse-count", many_at)
+        return (kind, parameter, None), taken
+
+    lengths, filler = None, None if kind == EXP_GOLOMB else 2**parameter
+    if kind == HUFFMAN:
+        fillers_at, fillers = reader.at, reader.varint(0, length // filler)
+        start = reader.at
+        lengths, entries = read_huffman(reader, many + fillers, filler + 1)
+        entries = [(entry, start) for entry in entries]
     else:
-        lengths, taken = read_huffman_gaps(reader, length, many, parameter)
-        return (kind, parameter, lengths), taken
-    return (kind, parameter, None), taken
+        entries = read_gaps(reader, kind, parameter, many, length)
+    last, taken = -1, []
+    for entry, at in entries:
+        last += entry if entry == filler else entry + 1
+        need(last < length, "sparse-position", at)
+        if entry != filler:
+            taken.append(last)
+    if kind == HUFFMAN:
+        need(len(taken) == many, "sparse-count", fillers_at)
+        need(entries[-1][0] != filler, "sparse-filler", start)
+    return (kind, parameter, lengths), taken
 
 
-def read_bitmap(reader, length, many, many_at):
-    bitmap = reader.bytes((length + 7) // 8)
-    taken = [p for p in range(8 * len(bitmap)) if bitmap[p // 8] >> (7 - p % 8) & 1]
-    if taken and taken[-1] >= length:
-        raise Refused("padding", reader.at - 1)
-    if len(taken) != many:
-        raise Refused("sparse-count", many_at)
-    return taken
-
-
-def read_relative(reader, length, many, w):
-    row = BitReader(reader)
-    places = Places(length)
-    while len(places.taken) < many:
-        at = row.at()
-        entry = row.bits(w)
-        if entry == 2**w - 1 and row.bits(1) == 0:
-            places.move(2**w, at)
+def read_gaps(reader, kind, parameter, many, length):
+    """Entries until there are `many` positions, each with the offset where it begins."""
+    while many > 0:
+        at = reader.at
+        if kind == EXP_GOLOMB:
+            entry = reader.exp_golomb(parameter, length)
         else:
-            places.take(entry + 1, at)
-    row.finish()
-    return places.taken
-
-
-def read_golomb_gaps(reader, length, many, order):
-    row = BitReader(reader)
-    places = Places(length)
-    for _ in range(many):
-        at = row.at()
-        places.take(row.exp_golomb(order, length) + 1, at)
-    row.finish()
-    return places.taken
-
-
-def read_huffman_gaps(reader, length, many, w):
-    fillers_at = reader.at
-    fillers = reader.varint(0, length // 2**w)
-    start = reader.at
-    lengths, entries = read_huffman(reader, many + fillers, 2**w + 1)
-    places = Places(length)
-    for entry in entries:
-        if entry == 2**w:
-            places.move(2**w, start)
-        else:
-            places.take(entry + 1, start)
-    if len(places.taken) != many:
-        raise Refused("sparse-count", fillers_at)
-    if entries[-1] == 2**w:
-        raise Refused("sparse-filler", start)
-    return lengths, places.taken
-
-
-# == 10 Limits, 11 What is refused ===================================================================================
-# The limits stand where they are checked. `memory` and `table` cannot be exceeded here: 2^26 numbers take a quarter of
-# that memory, and no table has more than 4,096 entries.
+            entry = reader.bits(parameter)
+            entry += entry == 2**parameter - 1 and reader.bits(1) == 0
+        many -= kind == EXP_GOLOMB or entry < 2**parameter
+        yield entry, at
+    reader.pad()
 
 
 # == 12 Known architectures ==========================================================================================
-
-
+# Input 28 x 28 x 1, scale 1/255, offset 0, classes "0" to "9". Limits (10) stand where they are checked.
 def known(name, *layers):
-    """The graph of a known architecture: input 28 x 28 x 1, scale 1/255, offset 0, classes "0" to "9"."""
-    graph = {"name": name, "input": [28, 28, 1], "pixels": USUAL_PIXELS, "classes": usual_classes(10)}
-    counted = {CONVOLUTION: 0, DENSE: 0}
-    shape = graph["input"]
-    graph["layers"] = []
+    shape, counted = [28, 28, 1], {CONVOLUTION: 0, DENSE: 0}
+    graph = {"name": name, "input": shape, "pixels": USUAL_PIXELS, "classes": list("0123456789"), "layers": []}
     for kind, flags, *sizes in layers:
         layer = {"kind": kind, "flags": flags, "sizes": sizes}
         if kind in counted:
@@ -866,75 +981,15 @@ def known(name, *layers):
     return graph
 
 
-RELU = 1
-POOL = (POOLING, 0, 2, 2)
+POOL, FLAT, LAST = (POOLING, 0, 2, 2), (FLATTEN, 0), (DENSE, BIAS, 10)
+CONV1, CONV2 = [(CONVOLUTION, RELU + BIAS, filters, 5, 5, 1, 1) for filters in (20, 50)]
 ARCHITECTURES = {
-    1: known(
-        "lenet5",
-        (CONVOLUTION, RELU + BIAS, 20, 5, 5, 1, 1),
-        POOL,
-        (CONVOLUTION, RELU + BIAS, 50, 5, 5, 1, 1),
-        POOL,
-        (FLATTEN, 0),
-        (DENSE, RELU + BIAS, 500),
-        (DENSE, BIAS, 10),
-    ),
-    2: known(
-        "lenet300",
-        (FLATTEN, 0),
-        (DENSE, RELU + BIAS, 300),
-        (DENSE, RELU + BIAS, 100),
-        (DENSE, BIAS, 10),
-    ),
-    3: known("softmax", (FLATTEN, 0), (DENSE, BIAS, 10)),
-    4: known("linear", (FLATTEN, 0), (DENSE, 0, 10)),
+    1: known("lenet5", CONV1, POOL, CONV2, POOL, FLAT, (DENSE, RELU + BIAS, 500), LAST),
+    2: known("lenet300", FLAT, (DENSE, RELU + BIAS, 300), (DENSE, RELU + BIAS, 100), LAST),
+    3: known("softmax", FLAT, LAST),
+    4: known("linear", FLAT, (DENSE, 0, 10)),
 }
 
-
 # The tags of sections 5 and 7.
-METHODS = {1: read_raw, 2: read_codebook, 3: read_sparse}
+METHODS = {RAW: read_raw, CODEBOOK: read_codebook, SPARSE: read_sparse, LEVELS: read_levels, MIRACLE: read_miracle}
 CODERS = {15: read_fixed, 16: read_huffman, 17: read_rans}
-
-
-# == The command =====================================================================================================
-
-
-def verdict(data):
-    """What there is to say about some bytes, as a dictionary."""
-    from encoder import write_file  # beside this file; only `rewritten` needs it
-
-    try:
-        file = read_file(data)
-    except Refused as refused:
-        return {"ok": False, "code": refused.code, "offset": refused.offset}
-    return {
-        "ok": True,
-        "network": file["graph"]["name"],
-        "tensors": [
-            {"name": name, "shape": shape, "sha256": hashlib.sha256(numbers).hexdigest()}
-            for name, shape, numbers in file["tensors"]
-        ],
-        "rewritten": write_file(file) == data,
-    }
-
-
-def main(arguments):
-    sys.dont_write_bytecode = True
-    if arguments == ["--hex"]:
-        for line in sys.stdin:
-            print(json.dumps(verdict(bytes.fromhex(line))), flush=True)
-        return 0
-    if not arguments or arguments[0].startswith("-"):
-        print("usage: decoder.py FILE... | decoder.py --hex < lines", file=sys.stderr)
-        return 2
-    accepted = True
-    for name in arguments:
-        with open(name, "rb") as opened:
-            found = verdict(opened.read())
-        accepted = accepted and found["ok"]
-        print(json.dumps({"file": name, **found}))
-    return 0 if accepted else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -4,7 +4,9 @@ Section 1.7 of docs/format.md: given the choices that a file records, there is o
 So what the decoder accepts, this must write as the same bytes. Written from the document alone, in its order.
 """
 
+import math
 import struct
+import zlib
 
 from decoder import (
     BITMAP,
@@ -17,9 +19,8 @@ from decoder import (
     USUAL_PIXELS,
     VERSION,
     canonical_codes,
-    crc32,
+    shortest,
     tensors_of,
-    usual_classes,
     usual_name,
 )
 
@@ -48,7 +49,7 @@ class Writer:
         self.out += struct.pack("<d", value)
 
     def checksum(self, start=0):
-        self.integer(crc32(self.out[start:]), 4)
+        self.integer(zlib.crc32(self.out[start:]), 4)
 
 
 class BitWriter:
@@ -149,7 +150,7 @@ def write_graph(to, graph):
         if kind == DROPOUT:
             to.float64(layer["keep"])
     classes = graph["classes"]
-    usual = classes == usual_classes(len(classes))
+    usual = classes == [str(k) for k in range(len(classes))]
     to.integer(int(not usual), 1)
     if not usual:
         for name in classes:
@@ -183,7 +184,7 @@ def write_section(to, section, still, framed):
         to.integer(bitmap, (len(others) + 7) // 8)
     still[:] = [k for k in still if k not in members]
     content = Writer()
-    METHODS[section["method"]](content, section["chosen"], section["count"])
+    METHODS[section["method"]](content, section["chosen"], sum(map(math.prod, section["shapes"])))
     if framed:
         to.varint(len(content.out))
     to.out += content.out
@@ -210,6 +211,35 @@ def write_sparse(to, chosen, count):
     if places:
         write_entries(to, entries)
         write_symbols(to, coder, indices, len(entries))
+
+
+def write_levels(to, chosen, _count):
+    scales, said = chosen
+    to.out += scales
+    write_range(to, said)
+
+
+def write_miracle(to, chosen, _count):
+    form, seed, live, groups, scales, sizes, indices = chosen
+    to.integer(form, 1)
+    to.varint(seed)
+    for count in live.values():
+        to.varint(count)
+    if form & 64:
+        for group in groups:
+            to.varint(group)
+    to.varint(len(sizes))
+    to.out += scales
+    if form & 128:
+        row = BitWriter()
+        steps = StepWriter(row, 13)
+        for size in sizes:
+            steps.next(0, size)
+        row.finish(to)
+    row = BitWriter()
+    for index in indices:
+        row.bits(index, form % 32 + 4)
+    row.finish(to)
 
 
 # == 6 Entries of a codebook =========================================================================================
@@ -286,6 +316,23 @@ def write_rans(to, table, symbols, _alphabet):
         to.integer(piece, 1 if form == 0 else 2)
 
 
+def write_range(to, said):
+    """7.4, from the bits and the probabilities of a 0 that a reader had for them."""
+    low, size, out = 0, 2**32 - 1, 0  # the bytes already out are one number, so that a carry needs no words
+    count = 0
+    for bit, zero in said:
+        bound = size // 65536 * zero
+        if bit == 1:
+            low, size = low + bound, size - bound
+        else:
+            size = bound
+        while size < 2**24:
+            # The top byte of low goes out; low may have reached 2^32.
+            out, low, size, count = 256 * out + (low >> 24), 256 * (low % 2**24), 256 * size, count + 1
+    out = 2**32 * out + shortest(low, size)
+    to.out += out.to_bytes(count + 4, "big").rstrip(b"\0")
+
+
 # == 9 Sparse positions ==============================================================================================
 
 
@@ -324,5 +371,5 @@ def write_positions(to, form, places, length):
 
 
 # The tags of sections 5 and 7.
-METHODS = {1: write_raw, 2: write_codebook, 3: write_sparse}
+METHODS = {1: write_raw, 2: write_codebook, 3: write_sparse, 4: write_levels, 5: write_miracle}
 CODERS = {15: write_fixed, 16: write_huffman, 17: write_rans}

@@ -122,7 +122,7 @@ function littleEndian(values: Float32Array): Buffer {
 
 function secondOpinions(inputs: readonly { readonly bytes: Uint8Array }[]): Verdict[] {
   const lines = inputs.map(({ bytes }) => `${Buffer.from(bytes).toString("hex")}\n`).join("");
-  const run = spawnSync("python3", ["test/spec/decoder.py", "--hex"], { input: lines, maxBuffer: 2 ** 28 });
+  const run = spawnSync("python3", ["test/spec/verdict.py", "--hex"], { input: lines, maxBuffer: 2 ** 28 });
   assert.equal(run.status, 0, `decoder.py: ${run.error?.message ?? run.stderr.toString()}`);
   const verdicts = run.stdout.toString().trimEnd().split("\n");
   assert.equal(verdicts.length, inputs.length);
