@@ -27,6 +27,8 @@ export function real(range: string, holds: (value: number) => boolean): (text: s
 export const positive = real("above 0", (value) => value > 0);
 /** A part of a whole that is not empty. */
 export const share = real("above 0 and at most 1", (value) => value > 0 && value <= 1);
+/** A part of a whole, which may be none or all of it. */
+export const part = real("from 0 to 1", (value) => value >= 0 && value <= 1);
 /** What is kept of something from step to step. */
 export const decay = real("from 0 to below 1", (value) => value >= 0 && value < 1);
 

@@ -67,7 +67,8 @@ export function batchesOf(
   const key = seedKey(seed);
   const size = Math.min(wanted, data.count);
   const perEpoch = Math.floor(data.count / size);
-  const pictures = augmentation === undefined ? plain(data, input) : augmented(data, input, { augmentation, pool, key, size });
+  const pictures =
+    augmentation === undefined ? plain(data, input) : augmented(data, input, { augmentation, pool, key, size });
   let epoch = -1;
   let order: Uint32Array = new Uint32Array(0);
   const batch = {

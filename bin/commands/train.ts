@@ -3,16 +3,21 @@ import { type Command, Option } from "commander";
 import { sectionsOf } from "../../codecs/index.ts";
 import type { Network, Runtime } from "../../lib/index.ts";
 import {
+  type Dataset,
   digest,
+  distillation,
   type EpochRecord,
   evaluate,
   fit,
   type FitOptions,
   type FitResult,
+  type Loss,
   network as networkCalled,
   networks,
   type OptimizerChoice,
   readCheckpoint,
+  softLabels,
+  type TrainingAugmentation,
 } from "../../models/index.ts";
 import { withRuntime } from "../device.ts";
 import { UsageError } from "../errors.ts";
@@ -23,6 +28,8 @@ import { about, readBytes } from "../node/about.ts";
 import {
   checkWritable,
   type DataSource,
+  type LoadedNetwork,
+  loadNetwork,
   metadataFrom,
   openData,
   saveNetwork,
@@ -34,6 +41,7 @@ import {
   decay,
   type DeviceOptions,
   type OutputOptions,
+  part,
   positive,
   type SeedOptions,
   whole,
@@ -44,9 +52,9 @@ import {
   withOutput,
   withSeed,
 } from "../options.ts";
-import { duration, progressDisplay } from "../progress.ts";
+import { duration, progressDisplay, type ProgressDisplay } from "../progress.ts";
 import { type Report, reportTo } from "../report.ts";
-import { percent } from "../table.ts";
+import { grouped, percent } from "../table.ts";
 
 interface TrainOptions extends CommonOptions, DataOptions, DeviceOptions, OutputOptions, SeedOptions {
   readonly model: string;
@@ -59,6 +67,11 @@ interface TrainOptions extends CommonOptions, DataOptions, DeviceOptions, Output
   readonly momentum?: number;
   readonly nesterov?: true;
   readonly average?: number;
+  readonly augment?: number;
+  readonly original?: number;
+  readonly teacher?: readonly string[];
+  readonly temperature?: number;
+  readonly distill?: number;
   readonly checkpoint?: string;
   readonly checkpointEvery?: number;
   readonly resume?: string | true;
@@ -84,6 +97,11 @@ export function register(program: Command): void {
     .option("--momentum <number>", "of sgd", decay)
     .option("--nesterov", "sgd with momentum in Nesterov's form")
     .option("--average <decay>", "keep moving averages of the weights, with this decay, and write those", decay)
+    .option("--augment <copies>", "also train on so many slightly different copies of each image", whole(1, 1000))
+    .option("--original <share>", "of the pictures, with --augment: images as they are (default: 0.35)", part)
+    .option("--teacher <files...>", "trained .knet files to learn from as well as from the labels")
+    .option("--temperature <number>", "of what teachers say (default: 2)", positive)
+    .option("--distill <weight>", "of what teachers say, the rest is that of the labels (default: 0.7)", part)
     .option("--checkpoint <file>", "where training saves itself (default: the output with .ckpt, removed at the end)")
     .option("--checkpoint-every <steps>", "steps between checkpoints (default: an epoch)", whole(1))
     .option("--resume [file]", "go on from a checkpoint (default: the one above)")
@@ -102,6 +120,7 @@ interface Training {
   readonly source: DataSource;
   readonly runtime: Runtime;
   readonly checkpoint: Checkpoint;
+  readonly teachers: readonly LoadedNetwork[];
 }
 
 /** Where a training saves itself, and what of it is there. */
@@ -118,6 +137,8 @@ async function train(options: TrainOptions): Promise<void> {
   const report = reportTo(options);
   const network = networkCalled(options.model);
   optimizerOf(options);
+  augmentationOf(options);
+  const teachers = await loadTeachers(options, network);
   const checkpoint = await openCheckpoint(options, report);
   for (const path of [options.output, checkpoint.path, options.metrics]) {
     if (path !== undefined) await checkWritable(path);
@@ -130,7 +151,7 @@ async function train(options: TrainOptions): Promise<void> {
   };
   await interruptible(message, (signal) =>
     withRuntime(options, async (runtime) => {
-      const training = { options, report, network, source, runtime, checkpoint };
+      const training = { options, report, network, source, runtime, checkpoint, teachers };
       const result = await fitNetwork(training, signal);
       const accuracy = options.test ? await testAccuracy(training, result, signal) : null;
       await finish(training, result, accuracy);
@@ -168,6 +189,7 @@ async function fitNetwork(training: Training, signal: AbortSignal): Promise<FitR
   const images = await source.learning();
   const record = metrics === undefined ? undefined : metricsFile(metrics, checkpoint.past);
   const display = progressDisplay();
+  const loss = await lossOf(training, images.training, { signal, display }).finally(() => display.end());
   const fitOptions: FitOptions = {
     runtime,
     network,
@@ -179,6 +201,8 @@ async function fitNetwork(training: Training, signal: AbortSignal): Promise<FitR
     optimizer: optimizerOf(options),
     schedule: { name: options.schedule, rate: options.rate },
     average: average === undefined ? undefined : { decay: average },
+    augmentation: augmentationOf(options),
+    loss,
     resume: checkpoint.resume,
     checkpoint: {
       every: options.checkpointEvery,
@@ -211,6 +235,53 @@ function optimizerOf({ optimizer: name, weightDecay, momentum, nesterov }: Train
   return { name, weightDecay };
 }
 
+function augmentationOf({ augment: copies, original, seed }: TrainOptions): TrainingAugmentation | undefined {
+  if (copies !== undefined) return { copies, seed, ...(original !== undefined && { original }) };
+  if (original !== undefined) throw new UsageError("train: --original belongs to --augment, which is missing");
+  return undefined;
+}
+
+/** The networks to learn from. They must have been made for the same images and classes. */
+async function loadTeachers(options: TrainOptions, student: Network): Promise<LoadedNetwork[]> {
+  const { teacher: paths, temperature, distill } = options;
+  if (paths === undefined && (temperature !== undefined || distill !== undefined)) {
+    throw new UsageError("train: --temperature and --distill belong to --teacher, which is missing");
+  }
+  const teachers: LoadedNetwork[] = [];
+  for (const path of paths ?? []) {
+    const teacher = await loadNetwork(path);
+    const { classes, input } = teacher.file.network;
+    const sizes = ({ height, width, channels }: Network["input"]): string => [height, width, channels].join(" x ");
+    if (sizes(input) !== sizes(student.input) || classes.join("\n") !== student.classes.join("\n")) {
+      throw new UsageError(`train: ${path} is no teacher for ${student.name}: its images or classes are others`);
+    }
+    teachers.push(teacher);
+  }
+  return teachers;
+}
+
+/** Plain training has no teachers and no loss of its own. */
+async function lossOf(
+  { options, report, runtime, teachers }: Training,
+  data: Dataset,
+  { signal, display }: { readonly signal: AbortSignal; readonly display: ProgressDisplay },
+): Promise<Loss | undefined> {
+  if (teachers.length === 0) return undefined;
+  const { temperature, distill: weight } = options;
+  const soft = await softLabels({
+    runtime,
+    teachers: teachers.map(({ file, weights }) => ({ network: file.network, weights })),
+    data,
+    ...(temperature !== undefined && { temperature }),
+    augmentation: augmentationOf(options),
+    signal,
+    onProgress: ({ done, total }) => {
+      if (!report.json) display.show("teach", { done, total, figures: [`${grouped(done)} pictures`] });
+    },
+  });
+  return distillation({ soft, ...(weight !== undefined && { weight }) });
+}
+
 async function testAccuracy(training: Training, { weights }: FitResult, signal: AbortSignal): Promise<number> {
   const { runtime, network, source } = training;
   const { accuracy } = await evaluate({ runtime, network, weights, data: await source.test(), signal });
@@ -219,11 +290,20 @@ async function testAccuracy(training: Training, { weights }: FitResult, signal: 
 
 /** Writes the network, takes the checkpoint away if nobody asked for it, and says how it went. */
 async function finish(training: Training, result: FitResult, accuracy: number | null): Promise<void> {
-  const { options, report, network, source, runtime, checkpoint } = training;
+  const { options, report, network, source, runtime, checkpoint, teachers } = training;
   const { output, epochs, seed } = options;
   const { weights, validationAccuracy, loss, steps, seconds } = result;
   const sha256 = digest(weights);
-  const origin = { data: source.name, epochs, seed, weights: sha256, accuracy: accuracy?.toFixed(4) };
+  const teacher = teachers.map((one) => digest(one.weights)).join(" ") || undefined;
+  const origin = {
+    data: source.name,
+    augment: options.augment,
+    teacher,
+    epochs,
+    seed,
+    weights: sha256,
+    accuracy: accuracy?.toFixed(4),
+  };
   const metadata = options.metadata ? metadataFrom(origin) : undefined;
   await saveNetwork(output, { network, sections: sectionsOf(weights), metadata });
   if (options.checkpoint === undefined) await rm(checkpoint.path, { force: true });

@@ -30,7 +30,8 @@ suite("batches", () => {
   });
 
   for (const augmentation of [undefined, { copies: 3, original: 0.5 }]) {
-    test(`a batch${augmentation ? " of copies" : ""} is known by its number: any order of asking gives the same`, () => {
+    const what = augmentation === undefined ? "a batch" : "a batch of copies";
+    test(`${what} is known by its number: any order of asking gives the same`, () => {
       const numbers = fc.array(fc.nat(12), { minLength: 1, maxLength: 8 });
       const forth = batchesOf(data, input, { size: 5, seed: 3, augmentation });
       const known = Array.from({ length: 13 }, (_, number) => copy(forth.at(number)));
@@ -63,12 +64,14 @@ suite("batches", () => {
     const augmentation: TrainingAugmentation = { copies: 4, original: 0.4, seed: 9, shift: 1 };
     const pool = augment(data, augmentation);
     const batches = batchesOf(data, input, { size: 6, seed: 2, augmentation });
+    const atHand = batchesOf(data, input, { size: 6, seed: 2, augmentation, pool });
     assert.equal(batches.pictures, pool.count);
     const images = new Float32Array(6 * 36);
     for (let number = 0; number < 7; number++) {
       const batch = batches.at(number);
       gatherImages(images, pool, batch.indices, input);
       assert.deepEqual(batch.images, images);
+      assert.deepEqual(atHand.at(number), batch);
       assert.deepEqual(Array.from(batch.labels), Array.from(batch.indices, (place) => pool.labels[place]!));
     }
   });
@@ -105,7 +108,11 @@ suite("batches", () => {
     refuses({ original: 1.1 }, /^augment: original must be a number from 0 to 1, got 1.1/);
     refuses({ original: NaN }, /original/);
     refuses({ copies: 0 }, /copies/);
-    const many = { ...data, images: new Uint8Array(5000), labels: new Uint8Array(5000), count: 5000, height: 1, width: 1 };
+    const pool = augment(data, { copies: 2 });
+    const options = { size: 5, seed: 1, augmentation: { copies: 3 }, pool };
+    assert.throws(() => batchesOf(data, input, options), { message: /must hold 23 images and 3 copies of each/ });
+    const bytes = new Uint8Array(5000);
+    const many = { ...data, images: bytes, labels: bytes, count: 5000, height: 1, width: 1 };
     const augmentation = { copies: 2 ** 20 - 1 };
     const one = { ...input, height: 1, width: 1 };
     assert.throws(() => batchesOf(many, one, { size: 5, seed: 1, augmentation }), { message: /^augment: pictures/ });

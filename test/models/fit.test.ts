@@ -305,7 +305,7 @@ for (const device of ["reference", "wasm"] as const) {
       await refuses({ optimizer: { name: "adam", beta1: 0.8 } }, /another optimizer/);
       await refuses({ schedule: { name: "constant", rate: 0.001 } }, /another schedule/);
       await refuses({ masks: [] }, /another masks/);
-      await refuses({ augmentation: { copies: 2 } }, /another augmentation: it has nothing, now it is {/);
+      await refuses({ augmentation: { copies: 2 } }, /another seed of augmentation: it has nothing, now it is 0/);
       await refuses({ average: { decay: 0.9 } }, /another average: it has null, now it is 0.9/);
       await refuses({ loss: { name: "mine", of: ({ logits }) => mean(logits) } }, /another loss/);
       await refuses({ resume: resume.subarray(0, -1) }, /cut short or damaged/);
