@@ -4,8 +4,10 @@ import type { Coded } from "../../codecs/coded.ts";
 import type { ModelFile } from "../../codecs/container.ts";
 import type { Metadata } from "../../codecs/metadata.ts";
 import { countOf } from "../../codecs/method.ts";
+import { largestLevel } from "../../codecs/levels.ts";
+import { type Group, scalarsOf } from "../../codecs/scalars.ts";
 import { chooseSymbols, type Symbols } from "../../codecs/symbols.ts";
-import { parametersOf, shapesOf } from "../../lib/architectures.ts";
+import { type Parameter, parametersOf, shapesOf } from "../../lib/architectures.ts";
 import type { Activation, Dense, Layer, Network } from "../../lib/network.ts";
 import { sizeOf } from "../../lib/shape.ts";
 import type { Weights } from "../../lib/weights.ts";
@@ -140,9 +142,17 @@ export const networks: fc.Arbitrary<Network> = fc
 
 /** Symbols below an alphabet with a coder that may or may not be the best. */
 export function codedSymbols(count: number, alphabet: number): fc.Arbitrary<Symbols> {
+  const last = alphabet - 1;
+  // Few of many, as in trained networks: what codes of different lengths are for.
+  const skewed = fc.oneof(
+    { weight: 40, arbitrary: fc.constant(0) },
+    { weight: 8, arbitrary: fc.nat(Math.min(1, last)) },
+    { weight: 1, arbitrary: fc.nat(last) },
+  );
+  const lengths = { minLength: count, maxLength: count };
   // Every symbol is used when there are enough places, as codebooks want it.
   const values = fc
-    .array(fc.nat(alphabet - 1), { minLength: count, maxLength: count })
+    .oneof(fc.array(fc.nat(last), lengths), fc.array(skewed, lengths))
     .map((list) => Uint16Array.from(list, (symbol, i) => (i < alphabet ? i : symbol)));
   return fc
     .tuple(values, fc.constantFrom<Symbols["coder"]>("fixed", "huffman", "rans"))
@@ -183,6 +193,89 @@ export function codedNumbers(count: number): fc.Arbitrary<Coded> {
   return fc.oneof(raw, dense, sparse);
 }
 
+const byte = fc.nat(255);
+const smallLevel = fc.integer({ min: -3, max: 3 });
+const level = fc.oneof(
+  { weight: 30, arbitrary: fc.constant(0) },
+  { weight: 12, arbitrary: smallLevel },
+  { weight: 1, arbitrary: fc.integer({ min: -largestLevel, max: largestLevel }) },
+);
+
+/** Levels of these tensors, with inputs and outputs that are dead. */
+export function codedLevels(tensors: readonly Parameter[]): fc.Arbitrary<Coded> {
+  const levels = fc.tuple(
+    ...tensors.map(({ shape }) => {
+      const size = sizeOf(shape);
+      const outputs = shape.at(-1)!;
+      const dead = fc.array(fc.nat(outputs - 1), { maxLength: 3 });
+      return fc
+        .tuple(fc.array(level, { minLength: size, maxLength: size }), dead, fc.option(fc.nat(size)))
+        .map(([list, dead, most]) =>
+          Int32Array.from(list, (n, i) => (dead.includes(i % outputs) || (most !== null && i >= most) ? 0 : n)),
+        );
+    }),
+  );
+  const scales = fc.array(byte, { minLength: tensors.length, maxLength: tensors.length });
+  return fc.tuple(levels, scales).map(([levels, scales]): Coded => {
+    const ofZeros = levels.map((tensor) => tensor.every((n) => n === 0));
+    return { method: "levels", scales: Uint8Array.from(scales, (k, t) => (ofZeros[t] ? 0 : k)), levels };
+  });
+}
+
+/** What MIRACLE may choose for these tensors: live units, groups and blocks of any size. */
+export function randomCodes(tensors: readonly Parameter[]): fc.Arbitrary<Coded> {
+  const shapes = tensors.map(({ shape }) => shape);
+  const counted = shapes.filter(({ length }) => length > 1).slice(0, -1);
+  const lives = fc
+    .tuple(...counted.map((shape) => fc.integer({ min: 1, max: shape.at(-1)! })))
+    .map((counts) => (counts.every((count, i) => count === counted[i]!.at(-1)) ? undefined : counts));
+  return fc
+    .tuple(lives, fc.array(fc.tuple(fc.nat(9), fc.boolean()), { minLength: shapes.length, maxLength: shapes.length }))
+    .chain(([live, wishes]) => {
+      const groups = scalarsOf(shapes, { live }).map(({ weights }, t): Group => {
+        const [size, hashed] = [Math.min(weights, Math.max(1, wishes[t]![0] - 4)), wishes[t]![1]];
+        return { size, hashed: hashed && size > 1 };
+      });
+      const some = groups.every(({ size }) => size === 1) ? {} : { groups };
+      const units = live === undefined ? {} : { live };
+      const total = scalarsOf(shapes, { ...units, ...some }).reduce((sum, { scalars }) => sum + scalars, 0);
+      return fc
+        .record({
+          bits: fc.integer({ min: 4, max: 20 }),
+          seed: fc.nat(2 ** 32 - 1),
+          scales: fc.array(byte, { minLength: shapes.length, maxLength: shapes.length }),
+          // Where blocks end: 8,191 scalars are more than there are here.
+          cuts: fc.uniqueArray(fc.integer({ min: 1, max: Math.max(1, total - 1) }), { maxLength: 20 }),
+          sized: fc.boolean(),
+          draws: fc.infiniteStream(fc.nat(2 ** 20 - 1)),
+        })
+        .map(({ bits, seed, scales, cuts, sized, draws }): Coded => {
+          const ends = [...cuts.filter((cut) => cut < total).sort((a, b) => a - b), total];
+          const sizes = Uint16Array.from(ends, (end, b) => end - (ends[b - 1] ?? 0));
+          return {
+            method: "miracle",
+            shapes,
+            bits,
+            seed,
+            ...units,
+            ...some,
+            scales: Uint8Array.from(scales),
+            ...(sized ? { sizes } : {}),
+            indices: Uint32Array.from(ends, () => draws.next().value % 2 ** bits),
+          };
+        });
+    });
+}
+
+/** Any choice for the tensors of a section. */
+export function codedTensors(tensors: readonly Parameter[]): fc.Arbitrary<Coded> {
+  return fc.oneof(
+    { weight: 3, arbitrary: codedNumbers(countOf(tensors)) },
+    { weight: 1, arbitrary: codedLevels(tensors) },
+    { weight: 1, arbitrary: randomCodes(tensors) },
+  );
+}
+
 const word = fc.stringMatching(/^[a-z][a-z0-9-]{0,8}$/);
 export const someMetadata: fc.Arbitrary<Metadata> = fc
   .uniqueArray(fc.tuple(word, text), { selector: ([key]) => key, minLength: 1, maxLength: 3 })
@@ -200,14 +293,24 @@ export const files: fc.Arbitrary<ModelFile> = networks
       return fc.tuple(
         ...kinds.map((kind) => {
           const tensors = parameters.filter((_, i) => numbers[i] === kind);
-          return codedNumbers(countOf(tensors)).map((coded) => ({ tensors: tensors.map(({ name }) => name), coded }));
+          return codedTensors(tensors).map((coded) => ({ tensors: tensors.map(({ name }) => name), coded }));
         }),
       );
     });
-    return fc.record({
-      network: fc.constant(network),
-      sections,
-      metadata: fc.option(someMetadata, { nil: undefined }),
-      framed: fc.boolean(),
-    });
+    const places = new Map(parameters.map(({ name }, i) => [name, i]));
+    return fc
+      .record({
+        network: fc.constant(network),
+        sections,
+        metadata: fc.option(someMetadata, { nil: undefined }),
+        framed: fc.boolean(),
+      })
+      .map((file): ModelFile => {
+        // Levels before another section need frames.
+        const last = Math.max(...file.sections.map(({ tensors }) => places.get(tensors[0]!)!));
+        const early = file.sections.some(
+          ({ tensors, coded }) => coded.method === "levels" && places.get(tensors[0]!)! < last,
+        );
+        return early ? { ...file, framed: true } : file;
+      });
   });
