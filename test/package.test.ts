@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { isBuiltin } from "node:module";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { after, before, suite, test } from "node:test";
 
 // What a stranger gets: the tarball that npm would publish, built, packed and installed in an empty folder.
@@ -10,7 +11,12 @@ import { after, before, suite, test } from "node:test";
 interface Manifest {
   readonly version: string;
   readonly dependencies: Readonly<Record<string, string>>;
-  readonly exports: Readonly<Record<string, { readonly types: string } | string>>;
+  readonly exports: Readonly<Record<string, Door | string>>;
+}
+
+interface Door {
+  readonly types: string;
+  readonly default: string;
 }
 
 const manifest = JSON.parse(readFileSync("package.json", "utf8")) as Manifest;
@@ -74,6 +80,49 @@ suite("the packed tarball", () => {
       assert.ok(names > 0, `${door} exports nothing`);
     });
   }
+
+  /** The files of the build that importing one of them loads, and what else: as the imports in their text say. */
+  function loadedWith(entry: string): { files: string[]; others: string[] } {
+    const files = [join(installed, entry)];
+    const others = new Set<string>();
+    for (const file of files) {
+      const imports = /^(?:import |(?:import|export) [^;"]*? from )"(.+)";$/gm;
+      for (const [, target] of readFileSync(file, "utf8").matchAll(imports)) {
+        const path = join(dirname(file), target!);
+        if (!target!.startsWith(".")) others.add(target!);
+        else if (!files.includes(path)) files.push(path);
+      }
+    }
+    return { files, others: [...others] };
+  }
+
+  test("a door loads few files, and one for browsers nothing but them", () => {
+    for (const [path, target] of Object.entries(manifest.exports)) {
+      if (typeof target === "string") continue;
+      const { files, others } = loadedWith(target.default);
+      // Loading a file takes most of a millisecond. With one for every module of the source, `kilonet` loaded 74.
+      assert.ok(files.length <= 12, `${path} loads ${files.length} files`);
+      assert.deepEqual(others.filter((name) => path !== "./node" || !isBuiltin(name)), [], path);
+    }
+    const { others } = loadedWith("dist/bin/main.js");
+    assert.deepEqual(others.filter((name) => !isBuiltin(name) && !(name in manifest.dependencies)), []);
+  });
+
+  test("the doors share what they have in common, and load the gpu backend when it is asked for", () => {
+    const program = `
+      import { createRuntime, DeviceError, parametersOf, sizeOf } from "kilonet";
+      import { forward, softmax as network } from "kilonet/models";
+      const runtime = await createRuntime();
+      const values = ({ shape }) => new Float32Array(sizeOf(shape)).fill(0.5);
+      const weights = parametersOf(network).map((one) => runtime.variable(values(one), one.shape, one.name));
+      const images = runtime.tensor(new Float32Array(784), [1, 28, 28, 1]);
+      // A tensor made behind one door goes through another.
+      const logits = runtime.step(() => forward(network, weights, images));
+      const error = await createRuntime({ device: "gpu", mode: "cpu" }).catch((error) => error);
+      console.log((await logits.read()).join(), error instanceof DeviceError, error.message);`;
+    const printed = run(folder, process.execPath, "--input-type=module", "--eval", program);
+    assert.match(printed, /^0\.5(,0\.5){9} true gpu: the package gpu\.js is not installed/);
+  });
 
   // Every declaration is checked but those of TypeScript itself, which take seconds.
   const strict = { strict: true, skipDefaultLibCheck: true, noEmit: true, target: "es2022" };

@@ -1,8 +1,8 @@
 // A small WebAssembly assembler: functions are written as TypeScript that emits the loop it reads like, and
 // `assemble` gives the bytes of a module. Binary format: WebAssembly specification, chapter 5.
 
-import { unsigned } from "./encoding.ts";
-import type { Expression, I32, Statement, V128, ValueType } from "./encoding.ts";
+import { CodeWriter, unsigned } from "./encoding.ts";
+import type { Code, Expression, I32, Statement, V128, ValueType } from "./encoding.ts";
 import { i32, toI32 } from "./instructions.ts";
 
 export type { Expression, F32, F64, I32, Statement, V128, ValueType } from "./encoding.ts";
@@ -35,7 +35,7 @@ const end = 0x0b;
 export class FunctionBuilder {
   readonly #locals: ValueType[] = [];
   readonly #parameters: number;
-  readonly #body: (readonly number[])[] = [];
+  readonly #body = new CodeWriter();
   #depth = 0;
 
   constructor(parameters: number) {
@@ -45,7 +45,7 @@ export class FunctionBuilder {
   /** A new variable, zero at first. */
   local<T extends ValueType>(type: T): Local<T> {
     const index = this.#parameters + this.#locals.push(type) - 1;
-    return { type, index, code: [0x20, ...unsigned(index)] };
+    return { type, index, code: [0x20, unsigned(index)] };
   }
 
   /** A new variable that starts as `value`. */
@@ -59,7 +59,8 @@ export class FunctionBuilder {
     if (local.type !== value.type) {
       throw new TypeError(`assembler: a local of type ${local.type} cannot hold a value of type ${value.type}`);
     }
-    this.#emit(value.code, [0x21, ...unsigned(local.index)]);
+    this.#body.append(value.code);
+    this.#body.append([0x21, unsigned(local.index)]);
   }
 
   increment(local: Local<"i32">, by: I32): void {
@@ -67,7 +68,7 @@ export class FunctionBuilder {
   }
 
   do(...statements: Statement[]): void {
-    for (const statement of statements) this.#emit(statement.code);
+    for (const statement of statements) this.#body.append(statement.code);
   }
 
   /** `for (i = from; i < to; i += step) body(i)` over signed integers; `step` is a positive literal. */
@@ -90,11 +91,11 @@ export class FunctionBuilder {
 
   /** `do { ... } while (condition)`, where the body returns its condition. */
   repeat(body: () => I32): void {
-    this.#emit([0x03, emptyBlock]);
+    this.#body.append([0x03, emptyBlock]);
     this.#depth++;
-    this.#emit(toI32(body()).code, [0x0d, 0]);
+    this.#body.append([toI32(body()).code, 0x0d, 0]);
     this.#depth--;
-    this.#emit([end]);
+    this.#body.byte(end);
   }
 
   while(condition: () => I32, body: () => void): void {
@@ -109,10 +110,10 @@ export class FunctionBuilder {
 
   /** A block that `br(label)` leaves early. */
   block(body: (label: Label) => void): void {
-    this.#emit([0x02, emptyBlock]);
+    this.#body.append([0x02, emptyBlock]);
     body({ depth: this.#depth++ });
     this.#depth--;
-    this.#emit([end]);
+    this.#body.byte(end);
   }
 
   /** A condition known at emission keeps one branch only. */
@@ -123,48 +124,47 @@ export class FunctionBuilder {
       else otherwise?.();
       return;
     }
-    this.#emit(test.code, [0x04, emptyBlock]);
+    this.#body.append([test.code, 0x04, emptyBlock]);
     this.#depth++;
     then();
     if (otherwise !== undefined) {
-      this.#emit([0x05]);
+      this.#body.byte(0x05);
       otherwise();
     }
     this.#depth--;
-    this.#emit([end]);
+    this.#body.byte(end);
   }
 
   br(label: Label): void {
-    this.#emit([0x0c, ...unsigned(this.#distance(label))]);
+    this.#body.append([0x0c, unsigned(this.#distance(label))]);
   }
 
   brIf(label: Label, condition: I32): void {
-    this.#emit(toI32(condition).code, [0x0d, ...unsigned(this.#distance(label))]);
+    this.#body.append([toI32(condition).code, 0x0d, unsigned(this.#distance(label))]);
   }
 
   /** Returns a value from the function; without one, from a function that has no result. */
   return(value?: Expression<ValueType>): void {
-    this.#emit(value?.code ?? [], [0x0f]);
+    this.#body.append([value?.code ?? [], 0x0f]);
   }
 
   /** Throws away a value that was computed for its effect, such as an atomic's. */
   drop(value: Expression<ValueType>): void {
-    this.#emit(value.code, [0x1a]);
+    this.#body.append([value.code, 0x1a]);
   }
 
   /** The function's entry of the code section. */
-  finish(): number[] {
-    const locals = this.#locals.flatMap((type) => [1, typeCode[type]]);
-    return sized(unsigned(this.#locals.length).concat(locals, ...this.#body, end));
+  finish(): Code {
+    const head = new CodeWriter();
+    head.append(unsigned(this.#locals.length));
+    for (const type of this.#locals) head.append([1, typeCode[type]]);
+    this.#body.byte(end);
+    return [unsigned(head.length + this.#body.length), head.finish(), this.#body.finish()];
   }
 
   #distance(label: Label): number {
     if (label.depth >= this.#depth) throw new RangeError("assembler: branch to a block that has ended");
     return this.#depth - label.depth - 1;
-  }
-
-  #emit(...codes: (readonly number[])[]): void {
-    this.#body.push(...codes);
   }
 }
 
@@ -176,8 +176,8 @@ export class ModuleBuilder {
   readonly #shared: boolean;
   readonly #types: number[][] = [];
   readonly #functions: number[] = [];
-  readonly #bodies: number[][] = [];
-  readonly #exports: number[][] = [];
+  readonly #bodies: Code[] = [];
+  readonly #exports: Code[] = [];
 
   /** `shared` must say what the memory that will be imported is. */
   constructor(options: { shared: boolean }) {
@@ -191,25 +191,25 @@ export class ModuleBuilder {
     const { parameters, result } = signature;
     const index = this.#functions.push(this.#typeIndex(parameters, result)) - 1;
     const builder = new FunctionBuilder(parameters.length);
-    const locals = parameters.map((type, i) => ({ type, index: i, code: [0x20, ...unsigned(i)] }));
+    const locals = parameters.map((type, i) => ({ type, index: i, code: [0x20, unsigned(i)] }));
     body(builder, ...(locals as unknown as Locals<P>));
     this.#bodies[index] = builder.finish();
-    if (signature.export !== undefined) this.#exports.push([...name(signature.export), 0x00, ...unsigned(index)]);
+    if (signature.export !== undefined) this.#exports.push([name(signature.export), 0x00, unsigned(index)]);
     return { index, parameters, result };
   }
 
   assemble(): Uint8Array<ArrayBuffer> {
     // A shared import must state a maximum; both limits are the widest there are, so any memory fits.
-    const limits = this.#shared ? [0x03, 0, ...unsigned(65536)] : [0x00, 0];
-    const memory = [...name("env"), ...name("memory"), 0x02, ...limits];
-    return new Uint8Array([
-      ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
-      ...section(1, this.#types),
-      ...section(2, [memory]),
-      ...section(3, this.#functions.map(unsigned)),
-      ...section(7, this.#exports),
-      ...section(10, this.#bodies),
-    ]);
+    const limits = this.#shared ? [0x03, 0, unsigned(65536)] : [0x00, 0];
+    const memory = [name("env"), name("memory"), 0x02, limits];
+    const module = new CodeWriter();
+    module.append([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]);
+    module.append(section(1, this.#types));
+    module.append(section(2, [memory]));
+    module.append(section(3, this.#functions.map(unsigned)));
+    module.append(section(7, this.#exports));
+    module.append(section(10, this.#bodies));
+    return module.finish();
   }
 
   #typeIndex(parameters: readonly ValueType[], result: ValueType | "void"): number {
@@ -231,17 +231,17 @@ export function call<P extends readonly ValueType[], R extends ValueType | "void
       throw new TypeError(`assembler: argument ${i} of a call must be ${callee.parameters[i]}, got ${value.type}`);
     }
   });
-  return { type: callee.result, code: [...codes.flatMap((value) => value.code), 0x10, ...unsigned(callee.index)] };
+  return { type: callee.result, code: [codes.map((value) => value.code), 0x10, unsigned(callee.index)] };
 }
 
-function sized(bytes: number[]): number[] {
-  return unsigned(bytes.length).concat(bytes);
+function name(text: string): Code {
+  const bytes = new TextEncoder().encode(text);
+  return [unsigned(bytes.length), bytes];
 }
 
-function name(text: string): number[] {
-  return sized([...new TextEncoder().encode(text)]);
-}
-
-function section(id: number, entries: number[][]): number[] {
-  return [id, ...sized([...unsigned(entries.length), ...entries.flat()])];
+function section(id: number, entries: readonly Code[]): Code {
+  const content = new CodeWriter();
+  content.append(unsigned(entries.length));
+  content.append(entries);
+  return [id, unsigned(content.length), content.finish()];
 }

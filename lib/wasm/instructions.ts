@@ -163,9 +163,9 @@ export const f64 = {
 };
 
 export const v128 = {
-  const: (bytes: readonly number[]): V128 => {
+  const: (bytes: ArrayLike<number>): V128 => {
     if (bytes.length !== 16) throw new RangeError(`assembler: a v128 constant has 16 bytes, got ${bytes.length}`);
-    return { type: "v128", code: simd(0x0c).concat(bytes.map((byte) => byte & 0xff)) };
+    return { type: "v128", code: [simd(0x0c), Uint8Array.from(bytes)] };
   },
   load: load("v128", simd(0x00)),
   load8_splat: load("v128", simd(0x07)),
@@ -202,7 +202,7 @@ export const i8x16 = {
   shuffle: (a: V128, b: V128, lanes: readonly number[]): V128 => {
     if (lanes.length !== 16) throw new RangeError(`assembler: shuffle picks 16 lanes, got ${lanes.length}`);
     const picks = lanes.map((lane) => laneOf(lane, 32));
-    return { type: "v128", code: a.code.concat(b.code, simd(0x0d), picks) };
+    return { type: "v128", code: [a.code, b.code, simd(0x0d), picks] };
   },
   swizzle: vectors(0x0e),
   splat: unary("i32", "v128", simd(0x0f)),
@@ -341,11 +341,11 @@ export const f64x2 = {
 export const memory = {
   copy: (to: I32, from: I32, bytes: I32): Statement => ({
     type: "void",
-    code: [...lift("i32", to).code, ...lift("i32", from).code, ...lift("i32", bytes).code, 0xfc, 0x0a, 0, 0],
+    code: [lift("i32", to).code, lift("i32", from).code, lift("i32", bytes).code, 0xfc, 0x0a, 0, 0],
   }),
   fill: (to: I32, byte: I32, bytes: I32): Statement => ({
     type: "void",
-    code: [...lift("i32", to).code, ...lift("i32", byte).code, ...lift("i32", bytes).code, 0xfc, 0x0b, 0],
+    code: [lift("i32", to).code, lift("i32", byte).code, lift("i32", bytes).code, 0xfc, 0x0b, 0],
   }),
 };
 
@@ -357,7 +357,7 @@ export function select<T extends "i32" | "f32" | "f64">(
   condition: I32,
 ): Expression<T> {
   const [a, b] = [lift(type, whenTrue), lift(type, whenFalse)];
-  return { type, code: [...a.code, ...b.code, ...lift("i32", condition).code, 0x1b] };
+  return { type, code: [a.code, b.code, lift("i32", condition).code, 0x1b] };
 }
 
 /** The condition of a branch, or any other place that wants an `i32` from outside this file. */

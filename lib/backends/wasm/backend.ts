@@ -91,7 +91,7 @@ export function wasmAvailable(): boolean {
 
 /**
  * The SIMD backend. Where workers cannot come up while the main thread is busy (browsers) they are waited for here;
- * in Node the first job that can use them starts them.
+ * in Node they are started by the jobs that can use them, once they pay.
  * @throws DeviceError where the engine has no WebAssembly SIMD, or no shared memory although threads were asked for.
  */
 export async function createWasmBackend({ threads, precision = "deterministic" }: WasmOptions = {}): Promise<Backend> {

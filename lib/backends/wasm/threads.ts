@@ -20,7 +20,7 @@ export interface Threads {
   readonly cores: number;
   readonly spawn: Spawn;
   /**
-   * Whether workers come up while the main thread is busy, as in Node. Then the first job that can use them starts
+   * Whether workers come up while the main thread is busy, as in Node. Then they are started once there was work for
    * them, so that a short program never pays for them; elsewhere they are started, and waited for, with the backend.
    */
   readonly lazy: boolean;

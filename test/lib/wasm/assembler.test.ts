@@ -16,7 +16,7 @@ import {
   select,
   v128,
 } from "../../../lib/wasm/assembler.ts";
-import { signed, unsigned } from "../../../lib/wasm/encoding.ts";
+import { type Code, CodeWriter, signed, unsigned } from "../../../lib/wasm/encoding.ts";
 import type { Expression, Local, V128, ValueType } from "../../../lib/wasm/assembler.ts";
 import { emitRun, runPlan } from "../../../lib/wasm/kernel.ts";
 import type { Kernel } from "../../../lib/wasm/kernel.ts";
@@ -55,6 +55,24 @@ test("signed and unsigned immediates come back as they went in, in the fewest by
   assert.deepEqual(unsigned(0xffffffff), [0xff, 0xff, 0xff, 0xff, 0x0f]);
   assert.throws(() => unsigned(-1), RangeError);
   assert.throws(() => signed(2 ** 32), RangeError);
+});
+
+test("code is written byte by byte in the order in which it is nested", () => {
+  const byte = fc.nat({ max: 255 });
+  const { code } = fc.letrec<{ code: Code; part: number | Code }>((tie) => ({
+    code: fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.array(tie("part"), { maxLength: 6 })),
+    part: fc.oneof({ maxDepth: 4 }, byte, tie("code")),
+  }));
+  const flat = (part: number | Code): number[] =>
+    typeof part === "number" ? [part] : [...part].flatMap((inner) => flat(inner));
+  fc.assert(
+    fc.property(fc.array(code), fc.nat({ max: 8 }), (codes, capacity) => {
+      const writer = new CodeWriter(capacity);
+      for (const one of codes) writer.append(one);
+      assert.equal(writer.length, flat(codes).length);
+      assert.deepEqual([...writer.finish()], flat(codes));
+    }),
+  );
 });
 
 test("i32 arithmetic is that of 32 bits, folded or not", () => {

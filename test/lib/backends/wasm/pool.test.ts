@@ -213,7 +213,25 @@ test("workers that cannot be started are an error", async () => {
   };
   const { pool, args } = await poolOf(2, { system: { cores: 2, spawn, lazy: true } });
   const message = /wasm: worker 1 cannot be started, this place allows none; try 1 thread/;
-  assert.throws(() => pool.run(pool.load(counting("lonely", 1)), args, 2), message);
+  assert.match((untilBroken(pool, args) as Error).message, message);
+});
+
+test("workers are started once they pay, and not by jobs of one tile", async (t) => {
+  let [started, clock, tick] = [0, 0, 0.25];
+  t.mock.method(performance, "now", () => (clock += tick));
+  const handle = { end: async () => {}, joined: Promise.resolve() };
+  const spawn = () => ((started += 1), handle);
+  const made = await poolOf(3, { system: { cores: 3, spawn, lazy: true } });
+  const kernel = made.pool.load(counting("patient", 1));
+  made.pool.run(kernel, made.args, 20);
+  tick = 1000;
+  for (let job = 0; job < 50; job++) made.pool.run(kernel, made.args, 1);
+  assert.equal(started, 0);
+  made.pool.run(kernel, made.args, 20);
+  assert.equal(started, 2);
+  // These never work; what was left of the job in whose middle they were started is done without them.
+  const list = made.memory.int32.slice(made.list / 4, made.list / 4 + 21);
+  assert.deepEqual([...list], [52, ...Array<number>(19).fill(2), 0]);
 });
 
 test("a closed pool refuses to run", async () => {
