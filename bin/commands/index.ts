@@ -4,6 +4,7 @@ import { register as devices } from "./devices.ts";
 import { register as evaluate } from "./evaluate.ts";
 import { register as importFile } from "./import.ts";
 import { register as inspect } from "./inspect.ts";
+import { register as miracle } from "./miracle.ts";
 import { register as prune } from "./prune.ts";
 import { register as quantize } from "./quantize.ts";
 import { register as start } from "./start.ts";
@@ -15,5 +16,5 @@ export type Register = (program: Command) => void;
 
 /** In the order in which help lists them. */
 export const commands: readonly Register[] = [
-  start, train, prune, quantize, compress, inspect, verify, evaluate, importFile, devices,
+  start, train, prune, quantize, compress, miracle, inspect, verify, evaluate, importFile, devices,
 ];

@@ -3,20 +3,16 @@ import { type Command, Option } from "commander";
 import { sectionsOf } from "../../codecs/index.ts";
 import type { Network, Runtime } from "../../lib/index.ts";
 import {
-  type Dataset,
   digest,
-  distillation,
   type EpochRecord,
   evaluate,
   fit,
   type FitOptions,
   type FitResult,
-  type Loss,
   network as networkCalled,
   networks,
   type OptimizerChoice,
   readCheckpoint,
-  softLabels,
   type TrainingAugmentation,
 } from "../../models/index.ts";
 import { withRuntime } from "../device.ts";
@@ -29,7 +25,6 @@ import {
   checkWritable,
   type DataSource,
   type LoadedNetwork,
-  loadNetwork,
   metadataFrom,
   openData,
   saveNetwork,
@@ -52,11 +47,13 @@ import {
   withOutput,
   withSeed,
 } from "../options.ts";
-import { duration, progressDisplay, type ProgressDisplay } from "../progress.ts";
+import { duration, progressDisplay } from "../progress.ts";
 import { type Report, reportTo } from "../report.ts";
-import { grouped, percent } from "../table.ts";
+import { percent } from "../table.ts";
+import { loadTeachers, teachersLoss, type TeacherOptions, withTeachers } from "../teachers.ts";
 
-interface TrainOptions extends CommonOptions, DataOptions, DeviceOptions, OutputOptions, SeedOptions {
+interface TrainOptions
+  extends CommonOptions, DataOptions, DeviceOptions, OutputOptions, SeedOptions, TeacherOptions {
   readonly model: string;
   readonly epochs: number;
   readonly batch: number;
@@ -69,9 +66,6 @@ interface TrainOptions extends CommonOptions, DataOptions, DeviceOptions, Output
   readonly average?: number;
   readonly augment?: number;
   readonly original?: number;
-  readonly teacher?: readonly string[];
-  readonly temperature?: number;
-  readonly distill?: number;
   readonly checkpoint?: string;
   readonly checkpointEvery?: number;
   readonly resume?: string | true;
@@ -99,15 +93,12 @@ export function register(program: Command): void {
     .option("--average <decay>", "keep moving averages of the weights, with this decay, and write those", decay)
     .option("--augment <copies>", "also train on so many slightly different copies of each image", whole(1, 1000))
     .option("--original <share>", "of the pictures, with --augment: images as they are (default: 0.35)", part)
-    .option("--teacher <files...>", "trained .knet files to learn from as well as from the labels")
-    .option("--temperature <number>", "of what teachers say (default: 2)", positive)
-    .option("--distill <weight>", "of what teachers say, the rest is that of the labels (default: 0.7)", part)
     .option("--checkpoint <file>", "where training saves itself (default: the output with .ckpt, removed at the end)")
     .option("--checkpoint-every <steps>", "steps between checkpoints (default: an epoch)", whole(1))
     .option("--resume [file]", "go on from a checkpoint (default: the one above)")
     .option("--metrics <file>", "write a line of JSON per epoch")
     .option("--no-test", "leave the test images unread, as when recipes are compared");
-  withOutput(withSeed(withData(command, "glyphs")));
+  withOutput(withSeed(withData(withTeachers(command), "glyphs")));
   withExample(withJson(withDevice(command)), "kilonet train --model lenet5 --data mnist --epochs 10 -o lenet5.knet");
   command.action(train);
 }
@@ -189,7 +180,8 @@ async function fitNetwork(training: Training, signal: AbortSignal): Promise<FitR
   const images = await source.learning();
   const record = metrics === undefined ? undefined : metricsFile(metrics, checkpoint.past);
   const display = progressDisplay();
-  const loss = await lossOf(training, images.training, { signal, display }).finally(() => display.end());
+  const teaching = { runtime, data: images.training, augmentation: augmentationOf(options), signal, display, report };
+  const loss = await teachersLoss(training.teachers, options, teaching).finally(() => display.end());
   const fitOptions: FitOptions = {
     runtime,
     network,
@@ -239,47 +231,6 @@ function augmentationOf({ augment: copies, original, seed }: TrainOptions): Trai
   if (copies !== undefined) return { copies, seed, ...(original !== undefined && { original }) };
   if (original !== undefined) throw new UsageError("train: --original belongs to --augment, which is missing");
   return undefined;
-}
-
-/** The networks to learn from. They must have been made for the same images and classes. */
-async function loadTeachers(options: TrainOptions, student: Network): Promise<LoadedNetwork[]> {
-  const { teacher: paths, temperature, distill } = options;
-  if (paths === undefined && (temperature !== undefined || distill !== undefined)) {
-    throw new UsageError("train: --temperature and --distill belong to --teacher, which is missing");
-  }
-  const teachers: LoadedNetwork[] = [];
-  for (const path of paths ?? []) {
-    const teacher = await loadNetwork(path);
-    const { classes, input } = teacher.file.network;
-    const sizes = ({ height, width, channels }: Network["input"]): string => [height, width, channels].join(" x ");
-    if (sizes(input) !== sizes(student.input) || classes.join("\n") !== student.classes.join("\n")) {
-      throw new UsageError(`train: ${path} is no teacher for ${student.name}: its images or classes are others`);
-    }
-    teachers.push(teacher);
-  }
-  return teachers;
-}
-
-/** Plain training has no teachers and no loss of its own. */
-async function lossOf(
-  { options, report, runtime, teachers }: Training,
-  data: Dataset,
-  { signal, display }: { readonly signal: AbortSignal; readonly display: ProgressDisplay },
-): Promise<Loss | undefined> {
-  if (teachers.length === 0) return undefined;
-  const { temperature, distill: weight } = options;
-  const soft = await softLabels({
-    runtime,
-    teachers: teachers.map(({ file, weights }) => ({ network: file.network, weights })),
-    data,
-    ...(temperature !== undefined && { temperature }),
-    augmentation: augmentationOf(options),
-    signal,
-    onProgress: ({ done, total }) => {
-      if (!report.json) display.show("teach", { done, total, figures: [`${grouped(done)} pictures`] });
-    },
-  });
-  return distillation({ soft, ...(weight !== undefined && { weight }) });
 }
 
 async function testAccuracy(training: Training, { weights }: FitResult, signal: AbortSignal): Promise<number> {

@@ -1,4 +1,12 @@
 /** What touches files: data sets, network files, safe writing. */
 export { type DataSource, findMnist, mnistFolders, openData } from "./data.ts";
+export {
+  miracle,
+  type MiracleRecipe,
+  miracleRecipe,
+  type MiracleResult,
+  type MiracleRunOptions,
+  type MiracleRunProgress,
+} from "./miracle.ts";
 export { loadNetwork, type LoadedNetwork, metadataFrom, metadataOf, saveNetwork } from "./networkFile.ts";
 export { checkWritable, writeFileSafely } from "./writeFileSafely.ts";

@@ -51,10 +51,16 @@ export interface MiracleOptions {
   readonly blocks: number;
   /** Settles all draws of the file, and the noise of training. From 0 to 2^32 - 1; below 128 it takes one byte. */
   readonly seed: number;
+  /**
+   * What is trained beside the means: deviations, whose KL has a price, or each scalar's share of its block's KL, which
+   * fits by construction (`meanKl.ts`). Default: deviations.
+   */
+  readonly free?: "deviations" | "divergences" | undefined;
   /** Draws of the weights per step. Default: 1. */
   readonly samples?: number | undefined;
   /** Deviation of each scalar at the start. Default: 0.01. */
   readonly deviation?: number | undefined;
+  /** Of deviations. */
   readonly prices?: PriceOptions | undefined;
   /** Default: the sample with the largest importance weight. */
   readonly choice?: Choice | undefined;
@@ -146,7 +152,8 @@ export class Miracle {
 
   /** Throws RangeError for options outside their range, before anything is trained. */
   constructor(options: MiracleOptions) {
-    const { runtime, shapes, start, live, groups, bits, blocks, seed, samples = 1, deviation = 0.01 } = options;
+    const { runtime, shapes, start, live, groups, bits, blocks, seed, samples = 1 } = options;
+    const { deviation = 0.01, free = "deviations" } = options;
     checkWhole("bits per block", bits, fewestBits, mostBits);
     checkWhole("seed", seed, 0, 2 ** 32 - 1);
     checkWhole("samples", samples, 1, 2 ** 10);
@@ -163,7 +170,10 @@ export class Miracle {
     checkWhole("blocks", blocks, Math.ceil(total / largestBlock), total);
     this.#samples = samples;
     this.#blocks = blocks;
-    this.#posterior = new Posterior({ runtime, start, tensors: this.#tensors, seed, blocks, deviation });
+    this.#posterior = new Posterior({
+      ...{ runtime, start, tensors: this.#tensors, seed, blocks, deviation, free },
+      divergence: bits * Math.LN2,
+    });
     this.#prices = new Prices(blocks, options.prices);
     this.#setPrices();
   }
@@ -187,14 +197,13 @@ export class Miracle {
       this.#advance();
       if (loss !== null) await this.#report(steps, await lossOf(loss), NaN);
     }
-    this.#pretrained = true;
-    this.#begin("train");
+    await this.#skipPretraining();
   }
 
   /** Trains means, deviations and prior scales until each block's KL fits its bits. */
   async train({ steps, rates, shared = 0, roundScales = Infinity, until }: TrainOptions): Promise<void> {
     if (this.#trained) return;
-    this.#skipPretraining();
+    await this.#skipPretraining();
     while (this.#step < steps) {
       if (this.#scales === null && this.#step >= roundScales) await this.#freezeScales();
       const look = await this.#learn(rates(this.#step), this.#step < shared, steps);
@@ -206,7 +215,7 @@ export class Miracle {
 
   /** Codes block after block. Prior scales stay as they are from here on. */
   async compress({ refit, rates }: CompressOptions): Promise<RandomCode> {
-    this.#skipPretraining();
+    await this.#skipPretraining();
     if (!this.#trained) {
       this.#trained = true;
       this.#begin("compress");
@@ -260,7 +269,7 @@ export class Miracle {
       this.#blocks = sizes.length;
       this.#posterior.cut(this.#sizes);
     }
-    this.#posterior.restore({ arrays, updates });
+    this.#posterior.restore({ arrays, updates }, pretrained);
     this.#prices.logs = Float64Array.from(prices);
     this.#scales = scales && Uint8Array.from(scales);
     this.#indices.splice(0, this.#indices.length, ...indices);
@@ -271,9 +280,10 @@ export class Miracle {
     this.#trained = trained;
   }
 
-  #skipPretraining(): void {
+  async #skipPretraining(): Promise<void> {
     if (this.#pretrained) return;
     this.#pretrained = true;
+    await this.#posterior.begin();
     this.#begin("train");
   }
 
@@ -307,7 +317,7 @@ export class Miracle {
     const seen = this.#options.runtime.step(() => {
       const loss = this.#loss(total, true);
       const divergences = looks ? this.#posterior.blockDivergences() : null;
-      this.#posterior.learn(add(loss, this.#posterior.penalty()), used);
+      this.#posterior.learn(this.#options.free === "divergences" ? loss : add(loss, this.#posterior.penalty()), used);
       return looks ? { loss, divergences } : null;
     });
     this.#advance();

@@ -1,9 +1,11 @@
 import { grad } from "../../lib/grad.ts";
 import * as exact from "../../lib/math.ts";
-import { add, divide, exp, multiply, square, subtract } from "../../lib/ops/arithmetic.ts";
+import { add, divide, exp, multiply, sqrt, square, subtract } from "../../lib/ops/arithmetic.ts";
 import { normal } from "../../lib/ops/draws.ts";
 import { gather } from "../../lib/ops/gather.ts";
 import { concat, reshape, slice } from "../../lib/ops/layout.ts";
+import { tanh } from "../../lib/ops/activations.ts";
+import { softmax } from "../../lib/ops/softmax.ts";
 import { sum } from "../../lib/ops/sum.ts";
 import { adam } from "../../lib/optimizers/adam.ts";
 import type { Optimizer } from "../../lib/optimizers/optimizer.ts";
@@ -13,6 +15,7 @@ import type { Tensor, Variable } from "../../lib/tensor.ts";
 import type { NamedArray, Weights } from "../../lib/weights.ts";
 import { blockOrder, blockStarts, sourcesOf, type TensorScalars } from "../scalars.ts";
 import { nearestScale, scaleOf } from "../scale.ts";
+import { logVarianceRatio } from "./meanKl.ts";
 
 /** How fast each kind of number learns, at one step. */
 export interface Rates {
@@ -29,8 +32,11 @@ export interface PosteriorOptions {
   /** Of the file: it settles blocks, groups and noise. */
   readonly seed: number;
   readonly blocks: number;
-  /** Deviation at the start, of each scalar. */
+  /** Deviation of each scalar when noise begins, where deviations are free. */
   readonly deviation: number;
+  /** What is free beside the means: deviations, or each scalar's share of the KL of its block, `divergence` nats. */
+  readonly free: "deviations" | "divergences";
+  readonly divergence: number;
 }
 
 /**
@@ -51,8 +57,10 @@ export class Posterior {
   readonly #runtime: Runtime;
   readonly #start: Weights;
   readonly #tensors: readonly TensorScalars[];
+  /** Means; with free divergences, once noise has begun, what `#moments` makes means of. */
   readonly #means: Variable;
-  readonly #logDeviations: Variable;
+  /** Logarithms of deviations, or of shares of the block's KL but for a constant per block. */
+  readonly #spreads: Variable;
   readonly #logScales: Variable;
   /** 1 for scalars that are not coded yet, 0 for the others. */
   readonly #free: Variable;
@@ -61,11 +69,15 @@ export class Posterior {
   readonly #prices: Variable;
   readonly #optimizers: readonly [mean: Optimizer, deviation: Optimizer, scale: Optimizer];
   readonly #sources: readonly ({ readonly scalars: Int32Array; readonly signs?: Float32Array } | null)[];
+  /** KL of a block in nats, where divergences are free. */
+  readonly #divergence: number | null;
+  #noisy = false;
   #starts: Float64Array;
   /** For each block a row of places of its scalars, filled up with the place of a zero. */
   #rows: Int32Array;
 
-  constructor({ runtime, start, tensors, seed, blocks, deviation }: PosteriorOptions) {
+  constructor({ runtime, start, tensors, seed, blocks, deviation, free, divergence }: PosteriorOptions) {
+    this.#divergence = free === "divergences" ? divergence : null;
     this.#runtime = runtime;
     this.#start = start;
     this.#tensors = tensors;
@@ -74,7 +86,6 @@ export class Posterior {
     this.scalars = this.order.length;
     this.tensorOf = new Uint16Array(this.scalars);
     const means = new Float32Array(this.scalars);
-    const scales = new Float32Array(tensors.length);
     let first = 0;
     this.#sources = tensors.map((tensor, t) => {
       const { scalars } = tensor;
@@ -83,7 +94,6 @@ export class Posterior {
       const own = meansOf(values, scalars, shared);
       means.set(own, first);
       this.tensorOf.fill(t, first, first + scalars);
-      scales[t] = exact.log(rootMeanSquare(own));
       first += scalars;
       if (shared === null) return null;
       const indices = Int32Array.from(shared.scalars);
@@ -92,12 +102,12 @@ export class Posterior {
     const variable = (name: string, values: Float32Array): Variable => runtime.variable(values, [values.length], name);
     const filled = (value: number): Float32Array => new Float32Array(this.scalars).fill(value);
     this.#means = variable("means", means);
-    this.#logDeviations = variable("deviations", filled(exact.log(deviation)));
-    this.#logScales = variable("scales", scales);
+    this.#spreads = variable("spreads", filled(free === "deviations" ? exact.log(deviation) : 0));
+    this.#logScales = variable("scales", new Float32Array(tensors.length));
     this.#free = variable("free", filled(1));
     this.#fixed = variable("fixed", filled(0));
     this.#prices = variable("prices", filled(0));
-    this.#optimizers = [adam([this.#means]), adam([this.#logDeviations]), adam([this.#logScales])];
+    this.#optimizers = [adam([this.#means]), adam([this.#spreads]), adam([this.#logScales])];
     [this.#starts, this.#rows] = this.#layout(blockStarts(this.scalars, blocks));
   }
 
@@ -125,7 +135,7 @@ export class Posterior {
   /** The network's tensors: with the noise of one draw, or at their means. Inside a step. */
   parameters(draw: number | null): Tensor[] {
     const runtime = this.#runtime;
-    const row = draw === null ? this.#means : this.#noisy(draw);
+    const row = draw === null ? this.#moments().mean : this.#drawn(draw);
     const values = add(multiply(row, this.#free), this.#fixed);
     let first = 0;
     return this.#tensors.map(({ scalars }, t) => {
@@ -139,18 +149,74 @@ export class Posterior {
     });
   }
 
-  #noisy(draw: number): Tensor {
+  #drawn(draw: number): Tensor {
     const noise = normal(this.#runtime, [this.scalars], { key: this.key, stream: STREAMS.noise, block: draw });
-    return add(this.#means, multiply(exp(this.#logDeviations), noise));
+    const { mean, logDeviation } = this.#moments();
+    return add(mean, multiply(exp(logDeviation), noise));
+  }
+
+  /** Of each scalar, inside a step. */
+  #moments(): Moments {
+    if (this.#divergence === null || !this.#noisy) return { mean: this.#means, logDeviation: this.#spreads };
+    // "k = C softmax(theta), mu = p sqrt(2 k) tanh(tau)": algorithm, section 2.
+    const blocks = this.#starts.length - 1;
+    const widest = this.#rows.length / blocks;
+    const padded = concat([this.#spreads, this.#runtime.tensor([-1e4])]);
+    const rows = reshape(gather(padded, this.#runtime.tensor(this.#rows)), [blocks, widest]);
+    const shares = reshape(softmax(rows), [blocks * widest]);
+    const divergence = multiply(gather(shares, this.#runtime.tensor(this.#placesInRows())), this.#divergence);
+    const inside = tanh(this.#means);
+    const scales = this.#scalesOfScalars();
+    const mean = multiply(multiply(exp(scales), sqrt(multiply(divergence, 2))), inside);
+    const rest = add(multiply(multiply(divergence, 2), subtract(1, square(inside))), 1);
+    return { mean, logDeviation: add(scales, multiply(logVarianceRatio(rest), 0.5)) };
+  }
+
+  #placesInRows(): Int32Array {
+    const places = new Int32Array(this.scalars);
+    this.#rows.forEach((scalar, place) => {
+      if (scalar < this.scalars) places[scalar] = place;
+    });
+    return places;
+  }
+
+  #scalesOfScalars(): Tensor {
+    return gather(this.#logScales, this.#runtime.tensor(Int32Array.from(this.tensorOf)));
+  }
+
+  /**
+   * From here on weights have noise. Prior scales begin at the root mean square of what pretraining made of the means;
+   * with free divergences they are wide enough for nearly all of these.
+   */
+  async begin(): Promise<void> {
+    const means = Float32Array.from(await this.#means.read());
+    const squares = new Float64Array(this.#tensors.length);
+    const counts = new Float64Array(this.#tensors.length);
+    this.tensorOf.forEach((t, s) => {
+      squares[t]! += means[s]! * means[s]!;
+      counts[t]! += 1;
+    });
+    const scales = Float32Array.from(squares, (sum, t) => Math.max(Math.sqrt(sum / counts[t]!), smallestScale));
+    this.#logScales.assign(scales.map((scale) => exact.log(scale)));
+    if (this.#divergence !== null) {
+      const blocks = this.#starts.length - 1;
+      const reach = Math.sqrt((2 * this.#divergence * blocks) / this.scalars);
+      this.#means.assign(means.map((mean, s) => {
+        const part = Math.min(Math.max(mean / (scales[this.tensorOf[s]!]! * reach), -0.95), 0.95);
+        return exact.log((1 + part) / (1 - part)) / 2;
+      }));
+    }
+    this.#noisy = true;
   }
 
   /** KL of each scalar, in nats, inside a step. */
   divergences(): Tensor {
-    const scales = gather(this.#logScales, this.#runtime.tensor(Int32Array.from(this.tensorOf)));
-    const variance = exp(multiply(this.#logDeviations, 2));
+    const scales = this.#scalesOfScalars();
+    const { mean, logDeviation } = this.#moments();
+    const variance = exp(multiply(logDeviation, 2));
     const prior = exp(multiply(scales, 2));
-    const halves = divide(add(variance, square(this.#means)), multiply(prior, 2));
-    return subtract(add(subtract(scales, this.#logDeviations), halves), 0.5);
+    const halves = divide(add(variance, square(mean)), multiply(prior, 2));
+    return subtract(add(subtract(scales, logDeviation), halves), 0.5);
   }
 
   /** KL of each block, in nats, inside a step. */
@@ -183,7 +249,7 @@ export class Posterior {
 
   /** One update of everything, inside a step. A rate of 0 leaves its kind alone. */
   learn(loss: Tensor, rates: Rates): void {
-    const targets = [this.#means, this.#logDeviations, this.#logScales];
+    const targets = [this.#means, this.#spreads, this.#logScales];
     const used = [rates.mean, rates.deviation, rates.scale];
     const learning = targets.filter((_, i) => used[i]! > 0);
     const gradients = grad(loss, learning);
@@ -204,7 +270,8 @@ export class Posterior {
 
   /** Means and logarithms of deviations, in the order of scalars. */
   async read(): Promise<{ readonly means: ArrayLike<number>; readonly logDeviations: ArrayLike<number> }> {
-    return { means: await this.#means.read(), logDeviations: await this.#logDeviations.read() };
+    const { mean, logDeviation } = this.#runtime.step(() => ({ ...this.#moments() }));
+    return { means: await mean.read(), logDeviations: await logDeviation.read() };
   }
 
   /** Gives scalars their final values. */
@@ -230,7 +297,9 @@ export class Posterior {
     return { arrays, updates: this.#optimizers.map(({ steps }) => steps) };
   }
 
-  restore({ arrays, updates }: { readonly arrays: Weights; readonly updates: readonly number[] }): void {
+  /** `noisy` says whether noise has begun. */
+  restore({ arrays, updates }: { readonly arrays: Weights; readonly updates: readonly number[] }, noisy: boolean): void {
+    this.#noisy = noisy;
     const variables = this.#variables();
     for (const [i, variable] of variables.entries()) variable.assign(arrays[i]!.values);
     let at = variables.length;
@@ -241,7 +310,7 @@ export class Posterior {
   }
 
   #variables(): readonly Variable[] {
-    return [this.#means, this.#logDeviations, this.#logScales, this.#free, this.#fixed, this.#prices];
+    return [this.#means, this.#spreads, this.#logScales, this.#free, this.#fixed, this.#prices];
   }
 }
 
@@ -262,8 +331,10 @@ function meansOf(
   return sums.map((sum, s) => sum / Math.max(counts[s]!, 1));
 }
 
-/** Never 0, so that a tensor that starts at zero has a prior. */
-function rootMeanSquare(values: Float32Array): number {
-  const squares = values.reduce((sum, value) => sum + value * value, 0);
-  return Math.max(Math.sqrt(squares / values.length), 0.01);
+/** The prior of a tensor that starts at zero. */
+const smallestScale = 0.01;
+
+interface Moments {
+  readonly mean: Tensor;
+  readonly logDeviation: Tensor;
 }
