@@ -92,7 +92,9 @@ export const randomCode: Method<RandomCode> = {
       read(from, budget) {
         const form = from.u8("form");
         const bits = fewestBits + (form % withLive);
-        if (bits > mostBits) from.fail("miracle-form", `miracle: ${bits} bits per block, at most ${mostBits}`, from.position - 1);
+        if (bits > mostBits) {
+          from.fail("miracle-form", `miracle: ${bits} bits per block, at most ${mostBits}`, from.position - 1);
+        }
         from.note(`${bits} bits per block`);
         const seed = from.varint({ max: largestSeed, name: "seed" });
         const live = (form & withLive) === 0 ? undefined : readLive(from, shapes);
@@ -103,7 +105,8 @@ export const randomCode: Method<RandomCode> = {
           from.fail("miracle-size", `miracle: a tensor has more than ${mostScalars} scalars`, start);
         }
         const total = totalOf(tensors);
-        const blocks = from.varint({ min: Math.ceil(total / largestBlock), max: Math.min(total, mostBlocks), name: "blocks" });
+        const fewest = Math.ceil(total / largestBlock);
+        const blocks = from.varint({ min: fewest, max: Math.min(total, mostBlocks), name: "blocks" });
         const scales = budget.uint8(shapes.length);
         scales.set(from.bytes(shapes.length, "scales"));
         const sizes = (form & withSizes) === 0 ? undefined : budget.uint16(atMost(blocks, from));
@@ -129,7 +132,7 @@ export const randomCode: Method<RandomCode> = {
     };
   },
 
-  toValues({ shapes, bits: _, seed, live, groups, scales, sizes, indices }) {
+  toValues({ shapes, seed, live, groups, scales, sizes, indices }) {
     const key = seedKey(seed);
     const tensors = scalarsOf(shapes, { live, groups });
     const order = blockOrder(tensors, key);

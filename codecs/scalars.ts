@@ -6,7 +6,7 @@ import { type Grid, gridsOf } from "./grid.ts";
  * one group share a scalar. Format: section 5.5, "Live weights", "Trained scalars" and "Blocks".
  */
 
-/** How many weights share one scalar: neighbours as in the published library, or those that a hash names, with signs. */
+/** How many weights share one scalar: neighbours, as published, or those that a hash names, with signs. */
 export interface Group {
   readonly size: number;
   readonly hashed: boolean;

@@ -7,7 +7,14 @@ import { withRuntime } from "../device.ts";
 import { UsageError } from "../errors.ts";
 import { interruptible } from "../interrupt.ts";
 import { readBytes } from "../node/about.ts";
-import { checkWritable, metadataFrom, miracle, type MiracleRunProgress, openData, writeFileSafely } from "../node/index.ts";
+import {
+  checkWritable,
+  metadataFrom,
+  miracle,
+  type MiracleRunProgress,
+  openData,
+  writeFileSafely,
+} from "../node/index.ts";
 import {
   type CommonOptions,
   type DataOptions,
@@ -55,13 +62,14 @@ interface MiracleOptions extends CommonOptions, DataOptions, DeviceOptions, Teac
 
 /** `kilonet miracle`: trains a network for a file of so many bytes, and writes it. */
 export function register(program: Command): void {
+  const model = new Option("--model <name>", "which network").choices(networks.map(({ name }) => name));
   const command = program
     .command("miracle")
     .description("train a network into a file of a given size: random codes, one index per block of weights")
-    .addOption(new Option("--model <name>", "which network").choices(networks.map(({ name }) => name)).default("lenet5"))
+    .addOption(model.default("lenet5"))
     .requiredOption("--bytes <count>", "of the whole file", whole(1, 2 ** 26))
     .option("--seed <number>", "of all draws, below 128 one byte of the file", whole(0, 2 ** 32 - 1), 1)
-    .option("--live <counts>", "units that are trained at all, by layer but the last: 6-12-16 (default: by size)", counts)
+    .option("--live <counts>", "trained units of each layer but the last: 6-12-16 (default: by size)", counts)
     .option("--group <number>", "weights that share one number: 50, or conv2=2,fc1=50", perLayer(whole(1, 2 ** 20)))
     .option("--hashed", "groups by hash and with signs, in place of neighbours")
     .option("--bits <count>", "per block, 4 to 20", whole(4, 20))
@@ -128,11 +136,12 @@ async function run(options: MiracleOptions): Promise<void> {
       const augmentation = copies === 0 ? undefined : { seed, copies, ...(original !== undefined && { original }) };
       const metadata = options.metadata === undefined ? undefined : metadataFrom({ data: source.name, seed });
       let past: number | undefined;
-      const result = await teachersLoss(teachers, options, { runtime, data: images.training, augmentation, signal, display, report })
+      const teaching = { runtime, data: images.training, augmentation, signal, display, report };
+      const result = await teachersLoss(teachers, options, teaching)
         .then((loss) =>
           miracle(network, images, {
-            ...{ runtime, bytes, seed, live, groups, bits, pretraining, training, refit, batch, samples, rate, refitRate },
-            ...{ copies, original, loss, metadata, signal, resume },
+            ...{ runtime, bytes, seed, live, groups, bits, pretraining, training, refit, batch, samples },
+            ...{ rate, refitRate, copies, original, loss, metadata, signal, resume },
             choice: { by: choice, weighing },
             checkpoint: {
               save: async (state) => {

@@ -12,7 +12,14 @@ import {
   type Rates,
   toWeights,
 } from "../../codecs/index.ts";
-import { cosineRate, type NamedArray, type Network, parametersOf, type Runtime, type Weights } from "../../lib/index.ts";
+import {
+  cosineRate,
+  type NamedArray,
+  type Network,
+  parametersOf,
+  type Runtime,
+  type Weights,
+} from "../../lib/index.ts";
 import {
   augment,
   type AugmentOptions,
@@ -282,7 +289,8 @@ class Run {
       const seen = runtime.tensor(images.subarray(from * pixels, to * pixels), [each, height, width, channels]);
       const answers = runtime.tensor(labels.subarray(from, to));
       const logits = forward(network, parameters, seen);
-      return loss.of({ logits, labels: answers, indices: indices.subarray(from, to), trained: parameters, parameters, step });
+      const places = indices.subarray(from, to);
+      return loss.of({ logits, labels: answers, indices: places, trained: parameters, parameters, step });
     };
   }
 

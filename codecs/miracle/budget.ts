@@ -23,7 +23,8 @@ export interface BudgetOptions extends ScalarsOptions {
 export function blocksFor(options: BudgetOptions): number {
   const { network, bytes, bits, live, groups } = options;
   if (!(Number.isInteger(bits) && bits >= fewestBits && bits <= mostBits)) {
-    throw new RangeError(`miracle: bits per block must be a whole number from ${fewestBits} to ${mostBits}, got ${bits}`);
+    const range = `${fewestBits} to ${mostBits}`;
+    throw new RangeError(`miracle: bits per block must be a whole number from ${range}, got ${bits}`);
   }
   const shapes = parametersOf(network).map(({ shape }) => shape);
   const total = scalarsOf(shapes, { live, groups }).reduce((sum, { scalars }) => sum + scalars, 0);

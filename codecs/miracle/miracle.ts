@@ -32,7 +32,7 @@ export type Choice =
   | { readonly by: "maximum"; readonly weighing?: Weighing }
   /** One drawn by its weight, as published. */
   | { readonly by: "sampling"; readonly weighing?: Weighing }
-  /** Of the `among` largest the one with the smallest loss, which `judge` measures at the means of all other scalars. */
+  /** Of the `among` largest the one with the least loss: what `judge` says, all other scalars being at their means. */
   | { readonly by: "loss"; readonly among: number; readonly judge: (parameters: readonly Tensor[]) => Tensor };
 
 export interface MiracleOptions {

@@ -298,7 +298,10 @@ export class Posterior {
   }
 
   /** `noisy` says whether noise has begun. */
-  restore({ arrays, updates }: { readonly arrays: Weights; readonly updates: readonly number[] }, noisy: boolean): void {
+  restore(
+    { arrays, updates }: { readonly arrays: Weights; readonly updates: readonly number[] },
+    noisy: boolean,
+  ): void {
     this.#noisy = noisy;
     const variables = this.#variables();
     for (const [i, variable] of variables.entries()) variable.assign(arrays[i]!.values);

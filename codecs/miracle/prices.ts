@@ -20,7 +20,9 @@ export class Prices {
   logs: Float64Array;
 
   constructor(blocks: number, { start = 1e-6, rate = 0.003, rule = "proportional" }: PriceOptions = {}) {
-    if (!(start > 0 && start < Infinity)) throw new RangeError(`miracle: the first price must be above 0, got ${start}`);
+    if (!(start > 0 && start < Infinity)) {
+      throw new RangeError(`miracle: the first price must be above 0, got ${start}`);
+    }
     if (!(rate > 0 && rate < 1)) throw new RangeError(`miracle: the rate of prices must be from 0 to 1, got ${rate}`);
     this.#rate = rate;
     this.#rule = rule;

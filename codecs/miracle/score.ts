@@ -12,7 +12,7 @@ export interface Target {
   readonly scales: Float64Array;
 }
 
-/** What a sample's score is: how much likelier the posterior makes it than the prior, or its posterior density alone. */
+/** What makes a sample good: how much likelier the posterior makes it than the prior, or its density alone. */
 export type Weighing = "importance" | "density";
 
 /**
