@@ -3,7 +3,7 @@
 
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 
 const options = parseArgs({ options: { rounds: { type: "string", default: "15" } } }).values;
@@ -40,19 +40,23 @@ function run(program: string): { milliseconds: number; printed: string } {
 const median = (numbers: readonly number[]): number =>
   [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
 
+const load = () => loadavg()[0]!.toFixed(1);
 console.log(`${cpus()[0]!.model}, ${cpus().length} cores, Node ${process.version}.\n`);
+const before = load();
 const times = Object.entries(programs).map(([name, program]) => ({ name, program, milliseconds: [] as number[] }));
 for (const { program } of times) run(program);
 for (let round = 0; round < Number(options.rounds); round++) {
   for (const side of times) side.milliseconds.push(run(side.program).milliseconds);
 }
-const bare = median(times[0]!.milliseconds);
-console.log("| process | median ms | min | beyond bare Node |\n| --- | ---: | ---: | ---: |");
+const bare = times[0]!.milliseconds;
+console.log("| process | median ms | beyond bare Node | least ms | beyond bare Node |");
+console.log("| --- | ---: | ---: | ---: | ---: |");
 for (const { name, milliseconds } of times) {
-  const middle = median(milliseconds);
-  const cells = [middle, Math.min(...milliseconds), middle - bare].map((time) => time.toFixed(0));
+  const [middle, least] = [median(milliseconds), Math.min(...milliseconds)];
+  const cells = [middle, middle - median(bare), least, least - Math.min(...bare)].map((time) => time.toFixed(0));
   console.log(`| ${name} | ${cells.join(" | ")} |`);
 }
+console.log(`\nOther programs too: a load of ${before} before and ${load()} after, on ${cpus().length} cores.`);
 
 const training = `${doors}
 const optimizer = adam(weights);

@@ -26,15 +26,21 @@ export interface Threads {
   readonly lazy: boolean;
 }
 
-/** `process.getBuiltinModule`, or an import where Node is older; bundlers for the web see neither name. */
-async function nodeModule<Module>(name: string): Promise<Module> {
+/**
+ * A module of Node, loaded when it is first asked for (`process.getBuiltinModule`), or now where Node is older. Bundlers
+ * for the web see neither name.
+ */
+async function nodeModule<Module>(name: string): Promise<() => Module> {
   const builtin = `node:${name}`;
   const get = (process as { getBuiltinModule?: (name: string) => unknown }).getBuiltinModule;
-  return (get?.(builtin) ?? (await import(/* @vite-ignore */ builtin))) as Module;
+  if (get !== undefined) return () => get(builtin) as Module;
+  const module = (await import(/* @vite-ignore */ builtin)) as Module;
+  return () => module;
 }
 
-function nodeSpawn({ Worker }: typeof import("node:worker_threads"), source: string): Spawn {
+function nodeSpawn(threads: () => typeof import("node:worker_threads"), source: string): Spawn {
   return (workerData, failed) => {
+    const { Worker } = threads();
     // No flags of the parent: a loader given there would be loaded once more by each worker.
     const worker = new Worker(source, { eval: true, workerData, execArgv: [], name: `kilonet ${workerData.worker}` });
     worker.on("error", (error) => failed(error.message));
@@ -66,7 +72,7 @@ export async function findThreads(source = workerSource): Promise<Threads | null
   if (typeof process === "object" && process.versions?.node !== undefined) {
     const os = await nodeModule<typeof import("node:os")>("os");
     const threads = await nodeModule<typeof import("node:worker_threads")>("worker_threads");
-    return { cores: os.availableParallelism(), spawn: nodeSpawn(threads, source), lazy: true };
+    return { cores: os().availableParallelism(), spawn: nodeSpawn(threads, source), lazy: true };
   }
   if (typeof Worker === "undefined" || globalThis.crossOriginIsolated !== true) return null;
   return { cores: navigator.hardwareConcurrency, spawn: webSpawn(source), lazy: false };
