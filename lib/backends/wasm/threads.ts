@@ -27,7 +27,7 @@ export interface Threads {
 }
 
 /**
- * A module of Node, loaded when it is first asked for (`process.getBuiltinModule`), or now where Node is older. Bundlers
+ * A module of Node, loaded when it is first asked for (`process.getBuiltinModule`) or, in an older Node, now. Bundlers
  * for the web see neither name.
  */
 async function nodeModule<Module>(name: string): Promise<() => Module> {
