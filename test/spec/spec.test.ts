@@ -9,9 +9,14 @@ import { createHash } from "node:crypto";
 import { endianness } from "node:os";
 import { test } from "node:test";
 import fc from "fast-check";
-import { FormatError, pack, toWeights, unpack } from "../../codecs/index.ts";
+import type { Coded } from "../../codecs/coded.ts";
 import { crc32 } from "../../codecs/crc32.ts";
+import { FormatError, pack, toWeights, unpack } from "../../codecs/index.ts";
+import { lenet5, parametersOf, softmax } from "../../lib/architectures.ts";
+import type { Network } from "../../lib/network.ts";
+import { sizeOf } from "../../lib/shape.ts";
 import { files } from "../codecs/arbitraries.ts";
+import { prunedNetwork, uniforms } from "../codecs/yardstick.ts";
 import { readVectors } from "../vectors/vectors.ts";
 
 interface Accepted {
@@ -38,49 +43,67 @@ interface Input {
 
 const seed = 4;
 const generated = fc
-  .sample(files, { numRuns: 200, seed })
+  .sample(files, { numRuns: 300, seed })
   .map((file, i): Input => ({ from: `file ${i} of seed ${seed}`, bytes: pack(file) }));
-const mutated = mutations(generated, 1000);
+const mutated = mutations(generated, 2000);
+const wild = wildSections(1500);
+const whole = wholeNetworks();
 const accepted = readVectors("accepted").map(({ name, bytes }): Input => ({ from: `accepted/${name}`, bytes }));
 const refused = readVectors("refused");
 
 const found = spawnSync("python3", ["--version"]);
 const missing = found.status !== 0 && process.env.CI !== "true";
 const skip = missing && "python3 is not there to run the second decoder";
-const theirs = missing ? [] : secondOpinions([...accepted, ...refused, ...generated, ...mutated]);
+const [ofAccepted, ofRefused, ofGenerated, ofMutated, ofWild, ofWhole] = missing
+  ? []
+  : secondOpinions(accepted, refused, generated, mutated, wild, whole);
 
 test("both decoders find the same tensors in each accepted vector", { skip }, () => {
   assert.ok(accepted.length >= 31);
-  for (const [i, input] of accepted.entries()) agreeOnAccepted(input, theirs[i]!);
+  for (const [i, input] of accepted.entries()) agreeOnAccepted(input, ofAccepted![i]!);
 });
 
 test("both decoders refuse each refused vector with its code", { skip }, () => {
   assert.ok(refused.length >= 163);
   for (const [i, { name, bytes, code }] of refused.entries()) {
-    const theirVerdict = theirs[accepted.length + i]!;
+    const theirVerdict = ofRefused![i]!;
     assert.equal(theirVerdict.ok ? "accepted" : theirVerdict.code, code, `${name}, decoder.py`);
     agree({ from: `refused/${name}`, bytes }, theirVerdict);
   }
 });
 
 test("both decoders find the same tensors in files with random choices", { skip }, () => {
-  const start = accepted.length + refused.length;
-  for (const [i, input] of generated.entries()) agreeOnAccepted(input, theirs[start + i]!);
+  for (const [i, input] of generated.entries()) agreeOnAccepted(input, ofGenerated![i]!);
+});
+
+test("both decoders find the same tensors in networks of the usual sizes", { skip }, () => {
+  for (const [i, input] of whole.entries()) agreeOnAccepted(input, ofWhole![i]!);
 });
 
 test("both decoders say the same of mutated files", { skip }, () => {
-  const start = accepted.length + refused.length + generated.length;
+  const codes = agreeOnAll(mutated, ofMutated!);
+  // The mutations reach past the checksums: most rules are met, and none drowns the others.
+  assert.ok(codes.size >= 30, `only ${[...codes.keys()].join(" ")}`);
+  assert.ok(Math.max(...codes.values()) < mutated.length / 2, JSON.stringify([...codes]));
+});
+
+test("both decoders say the same of sections made of any bytes", { skip }, () => {
+  const codes = agreeOnAll(wild, ofWild!);
+  const deep = ["levels-live", "levels-scale", "range-end", "miracle-form", "miracle-live", "miracle-groups"];
+  for (const code of ["accepted", ...deep]) assert.ok(codes.has(code), `no ${code}: ${[...codes.keys()].join(" ")}`);
+});
+
+/** How often either code was the verdict of both. */
+function agreeOnAll(inputs: readonly Input[], verdicts: readonly Verdict[]): Map<string, number> {
   const codes = new Map<string, number>();
-  for (const [i, input] of mutated.entries()) {
-    const verdict = theirs[start + i]!;
+  for (const [i, input] of inputs.entries()) {
+    const verdict = verdicts[i]!;
     const said = verdict.ok ? "accepted" : verdict.code;
     codes.set(said, (codes.get(said) ?? 0) + 1);
     agree(input, verdict);
   }
-  // The mutations reach past the checksums: most rules are met, and none drowns the others.
-  assert.ok(codes.size >= 25, `only ${[...codes.keys()].join(" ")}`);
-  assert.ok(Math.max(...codes.values()) < mutated.length / 2, JSON.stringify([...codes]));
-});
+  return codes;
+}
 
 function agreeOnAccepted(input: Input, verdict: Verdict): void {
   assert.ok(verdict.ok, `${input.from}: decoder.py refuses it: ${JSON.stringify(verdict)}`);
@@ -120,13 +143,74 @@ function littleEndian(values: Float32Array): Buffer {
   return endianness() === "LE" ? bytes : Buffer.from(bytes).swap32();
 }
 
-function secondOpinions(inputs: readonly { readonly bytes: Uint8Array }[]): Verdict[] {
+/** Whatever decoder.py says of each of several lists of inputs. */
+function secondOpinions(...lists: readonly { readonly bytes: Uint8Array }[][]): Verdict[][] {
+  const inputs = lists.flat();
   const lines = inputs.map(({ bytes }) => `${Buffer.from(bytes).toString("hex")}\n`).join("");
   const run = spawnSync("python3", ["test/spec/verdict.py", "--hex"], { input: lines, maxBuffer: 2 ** 28 });
   assert.equal(run.status, 0, `decoder.py: ${run.error?.message ?? run.stderr.toString()}`);
   const verdicts = run.stdout.toString().trimEnd().split("\n");
   assert.equal(verdicts.length, inputs.length);
-  return verdicts.map((line) => JSON.parse(line) as Verdict);
+  let start = 0;
+  return lists.map(({ length }) => {
+    const ofList = verdicts.slice(start, (start += length));
+    return ofList.map((line) => JSON.parse(line) as Verdict);
+  });
+}
+
+/** What small files do not reach: levels until the bounds of mixing are met, many blocks of unequal tensors. */
+function wholeNetworks(): Input[] {
+  const widths: Record<string, number> = { conv1: 6, conv2: 12, fc1: 20, fc2: 10 };
+  const narrow: Network = {
+    ...lenet5,
+    name: "narrow",
+    layers: lenet5.layers.map((layer) => {
+      if (layer.type === "convolution") return { ...layer, filters: widths[layer.name]! };
+      return layer.type === "dense" ? { ...layer, units: widths[layer.name]! } : layer;
+    }),
+  };
+  const shapesIn = (network: Network) => parametersOf(network).map(({ shape }) => shape);
+  const uniform = uniforms(seed);
+  const miracle = { method: "miracle" as const, bits: 12, seed: 2 ** 32 - 1, scales: Uint8Array.of(150, 160) };
+  const indices = Uint32Array.from({ length: 90 }, () => Math.floor(uniform() * 2 ** 12));
+  const alone = { size: 1, hashed: false };
+  const choices: [network: Network, coded: Coded][] = [
+    [
+      narrow,
+      {
+        method: "levels",
+        scales: Uint8Array.of(150, 151, 152, 153, 154, 155, 156, 157),
+        levels: prunedNetwork(shapesIn(narrow)),
+      },
+    ],
+    [
+      lenet5,
+      {
+        ...miracle,
+        shapes: shapesIn(lenet5),
+        live: [5, 10, 16],
+        groups: [alone, alone, { size: 3, hashed: true }, alone, { size: 7, hashed: false }, alone, alone, alone],
+        scales: Uint8Array.of(150, 151, 152, 153, 154, 155, 156, 157),
+        indices,
+      },
+    ],
+    [
+      softmax,
+      {
+        ...miracle,
+        shapes: shapesIn(softmax),
+        bits: 20,
+        // So that numbers of draws go beyond 32 bits: almost 2^20 times 7,800.
+        sizes: Uint16Array.of(20, 30, 7800),
+        indices: Uint32Array.of(0, 2 ** 19, 2 ** 20 - 1),
+      },
+    ],
+  ];
+  return choices.map(([network, coded]) => {
+    const tensors = parametersOf(network).map(({ name }) => name);
+    const bytes = pack({ network, sections: [{ tensors, coded }], framed: false });
+    return { from: `${network.name} in ${coded.method}`, bytes };
+  });
 }
 
 /**
@@ -165,6 +249,33 @@ function mutations(sources: readonly Input[], count: number): Input[] {
     const sums = (repair ? pieces : parts[source]!).map((bytes) => littleEndian32(crc32(bytes)));
     const bytes = Buffer.concat(pieces.flatMap((bytes, i) => [bytes, sums[i]!]));
     return { from: `${kind} at ${at} of part ${chosen} of ${sources[source]!.from}`, bytes };
+  });
+}
+
+/** Files that are right up to their one section, which is a method's tag and any bytes. */
+function wildSections(count: number): Input[] {
+  const heads = fc.sample(files, { numRuns: 40, seed: seed + 2 }).map(({ network, metadata }) => {
+    const parameters = parametersOf(network);
+    const tensors = parameters.map(({ name }) => name);
+    const values = new Float32Array(parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0));
+    const section = { tensors, coded: { method: "float32" as const, values } };
+    const bytes = pack({ network, metadata, sections: [section], framed: false });
+    const length = bytes.length - values.byteLength - 5;
+    return { head: bytes.subarray(0, length), cover: Math.min(tensors.length - 1, 1) };
+  });
+  const byte = fc.oneof({ weight: 3, arbitrary: fc.nat(255) }, { weight: 3, arbitrary: fc.nat(8) }, fc.constant(255));
+  const content = fc.array(byte, { maxLength: 30, size: "max" });
+  // A first byte that is right more often than any byte is.
+  const form = fc.tuple(fc.nat(7), fc.nat(17)).map(([flags, bits]) => 32 * flags + bits);
+  const section = fc.oneof(
+    fc.record({ tag: fc.constantFrom(2, 3, 4, 4), content }),
+    fc.tuple(form, content).map(([form, content]) => ({ tag: 5, content: [form, 1, ...content] })),
+  );
+  const plans = fc.record({ head: fc.constantFrom(...heads), section });
+  return fc.sample(plans, { numRuns: count, seed: seed + 3 }).map((plan, i): Input => {
+    const { tag, content } = plan.section;
+    const bytes = Buffer.of(...plan.head.head, 4 * tag + plan.head.cover, ...content);
+    return { from: `wild section ${i}`, bytes: Buffer.concat([bytes, littleEndian32(crc32(bytes))]) };
   });
 }
 
