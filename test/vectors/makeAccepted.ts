@@ -10,6 +10,7 @@ import { lenet300, lenet5, linear, parametersOf, softmax } from "../../lib/archi
 import type { Network } from "../../lib/network.ts";
 import { sizeOf } from "../../lib/shape.ts";
 import type { Weights } from "../../lib/weights.ts";
+import { acceptedCoded } from "./makeAcceptedCoded.ts";
 import {
   type Accepted,
   framedFile,
@@ -194,4 +195,6 @@ export const accepted: readonly Accepted[] = [
     ),
   ],
   ["graph-text", "a name outside ASCII", graphFile("02 c3 a9 02 01 01 00 02 04 02 00 08 02 00")],
+
+  ...acceptedCoded,
 ];

@@ -1,3 +1,4 @@
+import { refusedCoded } from "./makeRefusedCoded.ts";
 import {
   framedFile,
   graph,
@@ -399,4 +400,6 @@ export const refused: readonly Refused[] = [
   ["metadata-control", "a value with a line break", "text-control", metadata("05 01 01 61 01 0a")],
   ["metadata-utf8", "a value that is not UTF-8", "text-utf8", metadata("05 01 01 61 01 80")],
   ["metadata-value-empty", "an empty value", "varint-range", metadata("04 01 01 61 00")],
+
+  ...refusedCoded,
 ];
