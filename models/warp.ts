@@ -69,9 +69,9 @@ export function warper(
   // The field at the columns of pixels and rows of knots.
   const fieldX = new Float64Array(grid * width);
   const fieldY = new Float64Array(grid * width);
-  // The picture with a border of nothing: one pixel before, two after, so that every place has four neighbours.
-  const stride = (width + 3) * channels;
-  const padded = new Uint8Array((height + 3) * stride);
+  // The picture with a border of nothing: one pixel on every side, so that places near it have four neighbours.
+  const stride = (width + 2) * channels;
+  const padded = new Uint8Array((height + 2) * stride);
   const line = width * channels;
   const cx = (width - 1) / 2;
   const cy = (height - 1) / 2;
@@ -79,7 +79,8 @@ export function warper(
   return (into, images, from, { angle, scaleX, scaleY, shear, shiftX, shiftY, field }) => {
     for (let y = 0; y < height; y++) {
       const start = from + y * line;
-      padded.set(images.subarray(start, start + line), (y + 1) * stride + channels);
+      const inside = (y + 1) * stride + channels;
+      for (let k = 0; k < line; k++) padded[inside + k] = images[start + k]!;
     }
     if (field !== undefined) {
       const knots = grid * grid;
@@ -115,9 +116,10 @@ export function warper(
           X += w0 * fieldX[r0]! + w1 * fieldX[r1]! + w2 * fieldX[r2]! + w3 * fieldX[r3]!;
           Y += w0 * fieldY[r0++]! + w1 * fieldY[r1++]! + w2 * fieldY[r2++]! + w3 * fieldY[r3++]!;
         }
-        // Beyond the border there is nothing but border.
-        X = X < -1 ? -1 : X > width ? width : X;
-        Y = Y < -1 ? -1 : Y > height ? height : Y;
+        if (!(X > -1 && X < width && Y > -1 && Y < height)) {
+          for (const end = to + channels; to < end; to++) into[to] = 0;
+          continue;
+        }
         const i = Math.floor(X);
         const j = Math.floor(Y);
         const f = X - i;
@@ -125,8 +127,7 @@ export function warper(
         let at = (j + 1) * stride + (i + 1) * channels;
         for (const end = at + channels; at < end; at++) {
           const upper = padded[at]! + f * (padded[at + channels]! - padded[at]!);
-          const lower =
-            padded[at + stride]! + f * (padded[at + stride + channels]! - padded[at + stride]!);
+          const lower = padded[at + stride]! + f * (padded[at + stride + channels]! - padded[at + stride]!);
           into[to++] = Math.floor(upper + g * (lower - upper) + 0.5);
         }
       }
