@@ -6,13 +6,24 @@ import { sectionsOf } from "../../codecs/code.ts";
 import { defaultLimits } from "../../codecs/codec.ts";
 import { methods } from "../../codecs/coded.ts";
 import { pack, toWeights, unpack } from "../../codecs/container.ts";
+import { crc32 } from "../../codecs/crc32.ts";
 import { codeLengths, huffman } from "../../codecs/huffman.ts";
 import { inspect } from "../../codecs/inspect.ts";
 import { levels } from "../../codecs/levels.ts";
 import { Context, RangeEncoder } from "../../codecs/range.ts";
 import { encodeSingle } from "../../codecs/rans.ts";
+import { scaleOf } from "../../codecs/scale.ts";
 import { sparse } from "../../codecs/sparse.ts";
 import { architectures, parametersOf } from "../../lib/architectures.ts";
+import {
+  type Key,
+  normalTable,
+  permutation,
+  seedKey,
+  STREAMS,
+  threefry2x32,
+  word,
+} from "../../lib/random.ts";
 import { sizeOf } from "../../lib/shape.ts";
 import type { Network } from "../../lib/network.ts";
 import { readVectors } from "../vectors/vectors.ts";
@@ -81,6 +92,110 @@ test("the worked file of codebooks is what the code writes and reads, byte by by
   );
   assert.match(format, new RegExp(`in ${bytes.length} bytes`));
 });
+
+/** The bytes in the table of a worked file. */
+function bytesOf(heading: string): Uint8Array {
+  const rows = table(section(heading), "byte");
+  const bytes = Uint8Array.from(Buffer.from(rows.map(([, hex]) => hex!.replaceAll(" ", "")).join(""), "hex"));
+  // Rows begin where they say, and where a field does.
+  const starts = new Set(inspect(bytes).ranges.map(({ start }) => start));
+  let at = 0;
+  for (const [start, hex] of rows) {
+    assert.equal(start, String(at), heading);
+    assert.ok(starts.has(at), `${heading}: no field begins at byte ${at}`);
+    at += hex!.split(" ").length;
+  }
+  assert.match(section(heading), new RegExp(`in ${bytes.length} bytes`));
+  return bytes;
+}
+
+test("the worked file of levels is what the code writes and reads, bit by bit", () => {
+  const heading = "### 13.2 Levels";
+  const bytes = bytesOf(heading);
+  const levels = weights.map(({ values }) => Int32Array.from(values));
+  const coded = { method: "levels", scales: Uint8Array.of(192, 192, 192, 0), levels } as const;
+  const tensors = weights.map(({ name }) => name);
+  assert.deepEqual(pack({ network: xor, sections: [{ tensors, coded }] }), bytes);
+  assert.deepEqual(toWeights(unpack(bytes)), weights);
+  // The bits of the table, with their probabilities, are the bytes.
+  const coder = new RangeEncoder();
+  const bits = table(section(heading), "bits").flatMap(([bits]) => [...bits!.matchAll(/([01]) \((\d+)\)/g)]);
+  for (const [, bit, zero] of bits) coder.code(Number(bit), Number(zero));
+  assert.equal(hexOf(coder.finish()), hexOf(bytes.subarray(29, 32)));
+});
+
+test("the worked file of MIRACLE is what the code writes and reads, number by number", () => {
+  const heading = "### 13.3 MIRACLE";
+  const bytes = bytesOf(heading);
+  const file = unpack(bytes);
+  const tensors = ["fc1.weight", "fc1.bias"];
+  const coded = {
+    method: "miracle",
+    shapes: [[2, 2], [2]],
+    bits: 4,
+    seed: 7,
+    scales: Uint8Array.of(184, 160),
+    indices: Uint32Array.of(5, 11),
+  } as const;
+  assert.deepEqual(pack({ network: file.network, sections: [{ tensors, coded }] }), bytes);
+  const [matrix, bias] = toWeights(file).map(({ values }) => values);
+  const rows = table(section(heading), "block");
+  assert.equal(rows.length, 6);
+  const normals = normalTable();
+  for (const [block, place, scalar, element, drawn, entry, value] of rows) {
+    const [tensor, number] = scalar!.split(" ");
+    const z = entry!.split(": ");
+    assert.equal(Number(element), 3 * coded.indices[Number(block)]! + Number(place));
+    assert.equal(bitsOf(word(seedKey(7), STREAMS.candidates, Number(block), Number(element))), drawn);
+    assert.equal(Number.parseInt(drawn!, 16) >>> 20, Number(z[0]));
+    assert.equal(normals[Number(z[0])]!.toFixed(8), z[1]);
+    assert.equal((tensor === "fc1.bias" ? bias! : matrix!)[Number(number)]!.toFixed(8), value);
+  }
+  const bits = (values: Float32Array): string => [...new Uint32Array(values.slice().buffer)].map(bitsOf).join(" ");
+  assert.ok(section(heading).includes(`fc1.weight = ${bits(matrix!)} and fc1.bias = ${bits(bias!)}`));
+});
+
+function bitsOf(number: number): string {
+  return number.toString(16).toUpperCase().padStart(8, "0");
+}
+
+test("the scales and the random numbers of the document are those of the code", () => {
+  const constants = table(section("### 6.2 Scales"), "i");
+  assert.equal(constants.length, 8);
+  const bits = (value: number): string => bitsOf(new Uint32Array(Float32Array.of(value).buffer)[0]!);
+  for (const [i, value, hex] of constants) {
+    assert.deepEqual([bits(Number(value)), bits(scaleOf(192 + Number(i)))], [hex, hex]);
+  }
+  const random = section("### 6.3 Random numbers");
+  const pair = (text: string): Key => text.split(" ").map((word) => Number.parseInt(word, 16)) as [number, number];
+  const answers = table(random, "k0 k1");
+  assert.equal(answers.length, 3);
+  for (const [key, counter, words] of answers) {
+    assert.equal(threefry2x32(pair(key!), pair(counter!)).map(bitsOf).join(" "), words);
+  }
+  const words = table(random, "key");
+  assert.equal(words.length, 5);
+  for (const [key, address, found] of words) {
+    assert.equal(key, "(7, 0)");
+    const [stream, block, element] = address!.split(", ").map(Number) as [number, number, number];
+    assert.equal(bitsOf(word(seedKey(7), stream, block, element)), found);
+  }
+  const normals = normalTable();
+  for (const [, i, hex] of random.matchAll(/normal\[(\d{4})\](?: is)? ([0-9A-F]{8})\b/g)) {
+    assert.equal(bits(normals[Number(i)]!), hex);
+  }
+  assert.ok(random.includes(`CRC-32 ${bitsOf(crc32(littleEndian(normals)))}`));
+  const scales = Float32Array.from({ length: 256 }, (_, k) => scaleOf(k));
+  assert.ok(section("### 6.2 Scales").includes(`CRC-32 ${bitsOf(crc32(littleEndian(scales)))}`));
+  const order = permutation(10, seedKey(7), { stream: 7, block: 2 });
+  assert.ok(random.includes(`permutation(10, (7, 0), 7, 2) is ${[...order].join(" ")}.`));
+});
+
+function littleEndian(values: Float32Array): Uint8Array {
+  const bytes = new Uint8Array(4 * values.length);
+  values.forEach((value, i) => new DataView(bytes.buffer).setFloat32(4 * i, value, true));
+  return bytes;
+}
 
 /** The text of a module and of all that it imports from its own folder, but for what only types need. */
 function reachable(name: string, seen = new Map<string, string>()): Map<string, string> {
