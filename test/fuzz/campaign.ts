@@ -119,7 +119,7 @@ export async function campaign({ seed, goOn, about, found, subject }: CampaignOp
   };
 
   for (let round = 0; ; round++) {
-    const valid = generated(20, seed + 1000 * round);
+    const valid = generated(8, seed + 1000 * round);
     fresh = [];
     for (const bytes of valid) {
       if (!(await goOn(findings))) return findings();
@@ -131,7 +131,7 @@ export async function campaign({ seed, goOn, about, found, subject }: CampaignOp
         await found({ kind: "valid", message: `a file that was written is refused: ${verdict}`, bytes });
       }
     }
-    for (let i = 0; i < 2000; i++) {
+    for (let i = 0; i < 800; i++) {
       if (!(await goOn(findings))) return findings();
       if (draws.once(20)) {
         await run("noise", noise(draws, draws.of(vectors)));

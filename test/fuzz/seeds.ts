@@ -15,18 +15,29 @@ export function generated(count: number, seed: number): Uint8Array[] {
   return fc.sample(files, { numRuns: count, seed }).map((file) => pack(file));
 }
 
+export interface VectorSeeds {
+  readonly seeds: readonly Seed[];
+  readonly codes: readonly string[];
+}
+
+/** What is made of nothing but stored files is made once. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}
+
 /** All stored vectors, and the codes of those that are refused. */
-export function vectorSeeds(): { readonly seeds: Seed[]; readonly codes: readonly string[] } {
+export const vectorSeeds = once((): VectorSeeds => {
   const refused = readVectors("refused");
   const seeds = [
     ...readVectors("accepted").map(({ bytes }) => seedOf(bytes, true)),
     ...refused.map(({ bytes }) => seedOf(bytes, false)),
   ];
   return { seeds, codes: [...new Set(refused.map(({ code }) => code!))].sort() };
-}
+});
 
 /** Files of the size that networks have: one that is framed because of it, one with many symbols. */
-export function largeSeeds(): Seed[] {
+export const largeSeeds = once((): readonly Seed[] => {
   const draws = new Draws(1);
   const weightsOf = (network: Network, value: () => number): Weights =>
     parametersOf(network).map(({ name, shape }) => {
@@ -43,4 +54,4 @@ export function largeSeeds(): Seed[] {
   const large = pack({ network, sections: [{ tensors: ["fc1.weight"], coded: { method: "float32", values } }] });
   const few = weightsOf(lenet300, () => (draws.once(12) ? (1 + draws.below(15)) / 8 : 0));
   return [large, pack({ network: lenet300, sections: sectionsOf(few) })].map((bytes) => seedOf(bytes, true));
-}
+});
