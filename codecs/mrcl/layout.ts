@@ -25,8 +25,12 @@ export function scalarsOf(model: MrclModel): number {
 }
 
 /** Bytes of a file: a scale of four bytes per tensor, an index per block, zero bits up to the next byte. */
-export function mrclBytes(model: MrclModel, { block, bits }: MrclLayout): number {
-  return Math.ceil((32 * model.tensors.length + bits * Math.ceil(scalarsOf(model) / block)) / 8);
+export function mrclBytes(model: MrclModel, layout: MrclLayout): number {
+  return bytesOf(model.tensors.length, scalarsOf(model), layout);
+}
+
+function bytesOf(tensors: number, scalars: number, { block, bits }: MrclLayout): number {
+  return Math.ceil((32 * tensors + bits * Math.ceil(scalars / block)) / 8);
 }
 
 /**
@@ -50,7 +54,8 @@ export function mrclLayout(length: number, options: MrclOptions): MrclLayout {
   const fitting: MrclLayout[] = [];
   for (const b of block === undefined ? upTo(Math.min(mostGuessed, scalars)) : [block]) {
     for (const k of bits === undefined ? upTo(mostBits) : [bits]) {
-      if (mrclBytes(model, { block: b, bits: k }) === length) fitting.push({ block: b, bits: k });
+      const layout = { block: b, bits: k };
+      if (bytesOf(model.tensors.length, scalars, layout) === length) fitting.push(layout);
     }
   }
   const given = [
