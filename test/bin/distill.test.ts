@@ -17,7 +17,7 @@ suite("training on copies and from teachers", () => {
     const teacher = await resultOf(...words("teacher.knet", "--epochs", "3"));
     const settings = ["--augment", "2", "--original", "0.4", "--teacher", path("teacher.knet"), "--distill", "0.5"];
     const learn = (name: string): string[] =>
-      words(name, "--epochs", "100", "--checkpoint-every", "3", "--temperature", "3", ...settings);
+      words(name, "--epochs", "100", "--checkpoint-every", "20", "--temperature", "3", ...settings);
     const whole = await resultOf(...learn("whole.knet"));
     assert.equal(whole.steps, 1000);
     const { file } = await loadNetwork(path("whole.knet"));
