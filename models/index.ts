@@ -18,7 +18,7 @@ export {
   type PredictOptions,
 } from "./evaluate.ts";
 export { augment, type AugmentOptions, copier, type Pool } from "./augment.ts";
-export { digest, digestOfData } from "./digest.ts";
+export { digest, digestOfData, sha256 } from "./digest.ts";
 export { type Checkpoint, checkIdentity, type Json, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 export { type Batch, type Batches, batchesOf, type TrainingAugmentation } from "./batches.ts";
 export { Learner, type LearnerOptions, type Mask, type Measures } from "./learner.ts";

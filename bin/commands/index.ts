@@ -10,11 +10,12 @@ import { register as quantize } from "./quantize.ts";
 import { register as start } from "./start.ts";
 import { register as train } from "./train.ts";
 import { register as verify } from "./verify.ts";
+import { register as zoo } from "./zoo.ts";
 
 /** A command: adds itself, with its options, help and action, to the program. One file each. */
 export type Register = (program: Command) => void;
 
 /** In the order in which help lists them. */
 export const commands: readonly Register[] = [
-  start, train, prune, quantize, compress, miracle, inspect, verify, evaluate, importFile, devices,
+  start, train, prune, quantize, compress, miracle, inspect, verify, evaluate, importFile, zoo, devices,
 ];

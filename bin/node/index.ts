@@ -3,10 +3,12 @@ export { type DataSource, findMnist, mnistFolders, openData } from "./data.ts";
 export {
   miracle,
   type MiracleRecipe,
+  miracleBlocks,
   miracleRecipe,
   type MiracleResult,
   type MiracleRunOptions,
   type MiracleRunProgress,
 } from "./miracle.ts";
 export { loadNetwork, type LoadedNetwork, metadataFrom, metadataOf, saveNetwork } from "./networkFile.ts";
+export { readZoo, verifyZooEntry, type ZooEntry, zooFolder, type ZooVerdict } from "./zoo.ts";
 export { checkWritable, writeFileSafely } from "./writeFileSafely.ts";

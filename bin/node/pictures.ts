@@ -23,8 +23,8 @@ export interface Part {
 }
 
 /**
- * The loss of a network's tensors on the pictures of a step, as the methods want it that train by themselves. Copies are
- * made once, before the first step. RangeError where samples cannot share a batch evenly.
+ * The loss of a network's tensors on the pictures of a step, for methods that train by themselves. Copies are made once,
+ * before the first step. RangeError where samples cannot share a batch evenly.
  */
 export function lossOnPictures(options: PicturesOptions): (parameters: readonly Tensor[], part: Part) => Tensor {
   const { runtime, network, training, batch: size, seed, copies, original, loss } = options;
