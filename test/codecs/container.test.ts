@@ -3,12 +3,14 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { sectionsOf } from "../../codecs/code.ts";
 import { FormatError, type Limits } from "../../codecs/codec.ts";
+import type { Coded } from "../../codecs/coded.ts";
 import { type ModelFile, pack, toWeights, unpack } from "../../codecs/container.ts";
 import { crc32 } from "../../codecs/crc32.ts";
 import { inspect } from "../../codecs/inspect.ts";
+import { codedBits } from "../../codecs/levels.ts";
 import { applyMasks, prune } from "../../codecs/prune.ts";
 import { share, toValues } from "../../codecs/codebook.ts";
-import { lenet300, lenet5, linear, parametersOf } from "../../lib/architectures.ts";
+import { lenet300, lenet5, linear, parametersOf, softmax } from "../../lib/architectures.ts";
 import { fillNormal, seedKey } from "../../lib/random.ts";
 import type { Network } from "../../lib/network.ts";
 import { sizeOf } from "../../lib/shape.ts";
@@ -181,6 +183,42 @@ test("a LeNet-5 file spends 24 bytes or fewer on itself", () => {
   assert.ok(overheadOf(single) <= 24, `${overheadOf(single)} bytes`);
 });
 
+test("a LeNet-5 of levels or of MIRACLE spends 24 bytes or fewer on itself, the ends of its coders too", () => {
+  const tensors = parametersOf(lenet5).map(({ name }) => name);
+  const shapes = parametersOf(lenet5).map(({ shape }) => shape);
+  const file = (coded: Coded): Uint8Array => pack({ network: lenet5, sections: [{ tensors, coded }] });
+  const pruned = compressed(lenet5, 0.02, 8).map(({ values }) => Int32Array.from(values, (value) => Math.sign(value)));
+  const scales = Uint8Array.of(160, 161, 162, 163, 164, 165, 166, 167);
+  const levels = file({ method: "levels", scales, levels: pruned });
+  const ofLevels = levels.length - scales.length - codedBits(shapes, pruned) / 8;
+  assert.ok(ofLevels > 8 && ofLevels <= 12, `levels: ${ofLevels} bytes`);
+  const indices = Uint32Array.from({ length: 400 }, (_, b) => b);
+  const groups = shapes.map(() => ({ size: 5, hashed: false }));
+  const drawn = file({ method: "miracle", shapes, bits: 12, seed: 2026, groups, scales, indices });
+  const ofMiracle = drawn.length - scales.length - (12 * indices.length) / 8;
+  assert.ok(ofMiracle > 10 && ofMiracle <= 24, `MIRACLE: ${ofMiracle} bytes`);
+  for (const bytes of [levels, drawn]) assert.deepEqual(pack(unpack(bytes)), bytes);
+});
+
+test("levels before another section need frames, which they get unless that is forbidden", () => {
+  const weight = { method: "levels", scales: Uint8Array.of(192), levels: [new Int32Array(7840).fill(1)] } as const;
+  const bias = { method: "float32", values: new Float32Array(10) } as const;
+  const sections = [
+    { tensors: ["fc1.weight"], coded: weight },
+    { tensors: ["fc1.bias"], coded: bias },
+  ];
+  const bytes = pack({ network: softmax, sections });
+  assert.equal(unpack(bytes).framed, true);
+  assert.deepEqual(pack(unpack(bytes)), bytes);
+  assert.throws(() => pack({ network: softmax, sections, framed: false }), /unframed, their section must be the last/);
+  // In the other order they are last, and nothing else is.
+  const swapped = [
+    { tensors: ["fc1.weight"], coded: { method: "float32", values: new Float32Array(7840) } as const },
+    { tensors: ["fc1.bias"], coded: { ...weight, levels: [new Int32Array(10).fill(2)] } },
+  ];
+  assert.equal(unpack(pack({ network: softmax, sections: swapped })).framed, false);
+});
+
 const weightsOfLinear = new Float32Array(7840).fill(0.25);
 const tiny: ModelFile = {
   network: linear,
@@ -295,6 +333,19 @@ test("what the format cannot express is not written", () => {
   assert.throws(() => pack({ ...tiny, sections: [{ ...section!, tensors: [] }] }), /holds no tensor/);
   assert.throws(() => pack({ ...tiny, architecture: 1 }), /architecture 1 is not the network "linear"/);
   assert.throws(() => pack({ ...tiny, architecture: 999 }), RangeError);
+  const levels = (scale: number, value: number, length = 7840): ModelFile => ({
+    ...tiny,
+    sections: [
+      {
+        tensors: ["fc1.weight"],
+        coded: { method: "levels", scales: Uint8Array.of(scale), levels: [new Int32Array(length).fill(value)] },
+      },
+    ],
+  });
+  assert.equal(pack(levels(0, 0)).length, 12);
+  assert.throws(() => pack(levels(1, 0)), /tensor 0 has no level but 0, so that its scale must be 0/);
+  assert.throws(() => pack(levels(1, 16398)), RangeError);
+  assert.throws(() => pack(levels(1, 1, 7839)), RangeError);
   assert.throws(() => pack({ ...tiny, metadata: [["B", "x"]] }), RangeError);
   assert.throws(() => pack({ ...tiny, metadata: [] }), RangeError);
   assert.throws(
