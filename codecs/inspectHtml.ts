@@ -65,7 +65,7 @@ const meanings = {
   table: { title: "code tables", hue: 45 },
   number: { title: "numbers and entries", hue: 150 },
   place: { title: "positions", hue: 20 },
-  symbol: { title: "symbols and levels", hue: 0 },
+  symbol: { title: "symbols, levels and indices", hue: 0 },
   checksum: { title: "checksums", hue: null },
 } as const;
 
@@ -80,8 +80,10 @@ const named: Readonly<Record<string, Meaning>> = {
   frequencies: "table",
   "entry values": "number",
   numbers: "number",
+  scales: "number",
   positions: "place",
   codes: "symbol",
+  indices: "symbol",
   levels: "symbol",
   "states and symbols": "symbol",
   symbols: "symbol",
@@ -92,16 +94,27 @@ function meaningOf(path: readonly string[]): Meaning {
   if (last === "checksum") return "checksum";
   if (path.length === 1) return "file";
   if (path[0] === "graph" || path[0] === "metadata") return path[0];
-  return Object.hasOwn(named, last) ? named[last]! : "parameter";
+  const meaning = Object.hasOwn(named, last) ? named[last]! : "parameter";
+  // The codes of positions are positions.
+  return meaning === "symbol" && path.includes("places") ? "place" : meaning;
 }
 
-/** Of one whole byte, what its bits say, highest first: names and widths. By the last name of the field. */
-const layouts: Readonly<Record<string, readonly (readonly [name: string, bits: number])[]>> = {
+type Layout = readonly (readonly [name: string, bits: number])[];
+
+/** Of one whole byte, what its bits say, highest first: names and widths. By its path within a section, a layer. */
+const layouts: Readonly<Record<string, Layout>> = {
   architecture: [["more follows", 1], ["architecture", 5], ["metadata", 1], ["framed", 1]],
-  method: [["method", 6], ["cover", 2]],
   flags: [["none", 3], ["same", 1], ["bias", 1], ["activation", 3]],
-  form: [["kind", 4], ["parameter", 4]],
+  method: [["method", 6], ["cover", 2]],
+  "places / form": [["kind", 4], ["parameter", 4]],
+  form: [["sizes", 1], ["groups", 1], ["live units", 1], ["bits - 4", 5]],
 };
+
+function layoutOf(path: readonly string[]): Layout | undefined {
+  if (path[0] === "metadata") return undefined;
+  const within = path.slice(path[0] === "graph" ? 2 : path.length > 1 ? 1 : 0).join(" / ");
+  return Object.hasOwn(layouts, within) ? layouts[within] : undefined;
+}
 
 /** A list such as that of the classes may be long: of one parent, so many fields are shown by themselves. */
 const mostSiblings = 256;
@@ -275,8 +288,8 @@ function fieldTable(source: Uint8Array, fields: readonly Field[]): string {
 
 /** The bits of a field that is no row of whole bytes, or of a byte that says several things. */
 function bitsOf(source: Uint8Array, { start, end, path }: Field): string {
-  const layout = end - start === 8 && start % 8 === 0 ? layouts[path.at(-1)!] : undefined;
-  if (layout !== undefined && meaningOf(path) !== "metadata") {
+  const layout = end - start === 8 && start % 8 === 0 ? layoutOf(path) : undefined;
+  if (layout !== undefined) {
     let at = start;
     const parts = layout.map(([name, width]) => {
       at += width;
@@ -306,7 +319,8 @@ function place(bit: number): string {
 function size(count: number): string {
   const [bytes, rest] = [Math.floor(count / 8), count % 8];
   if (rest === 0) return grouped(bytes);
-  return `${bytes === 0 ? "" : `${grouped(bytes)} + `}${rest} ${rest === 1 ? "bit" : "bits"}`;
+  const inBits = `${rest} ${rest === 1 ? "bit" : "bits"}`;
+  return bytes === 0 ? inBits : `${grouped(bytes)} and ${inBits}`;
 }
 
 function summary({ file, bytes, tensors }: Inspection): string {

@@ -142,7 +142,8 @@ test("fields are every bit once, in order, and agree with the runs of bytes", ()
 
 test("bits are shown where a field is no row of whole bytes, or a byte says several things", () => {
   // The lengths 1 and 1 take 8 bits: a first length, a step; the codes 0 1 1 0 1 0 begin in the byte they end in.
-  const { bytes } = readVectors("accepted").find(({ name }) => name === "small-huffman-uneven")!;
+  const accepted = readVectors("accepted");
+  const { bytes } = accepted.find(({ name }) => name === "small-huffman-uneven")!;
   const { fields } = inspect(bytes);
   const [lengths, codes] = ["code lengths", "codes"].map((name) => fields.find(({ path }) => path.at(-1) === name)!);
   assert.notEqual(codes!.start % 8, 0, "or the vector shows something else");
@@ -152,6 +153,11 @@ test("bits are shown where a field is no row of whole bytes, or a byte says seve
   assert.match(page, /linear-gradient\(90deg,var\(--table(-odd)?\) [\d.]+% [\d.]+%,var\(--symbol/);
   // Method 2, cover 1: 4 * 2 + 1.
   assert.match(page, /title="method 2, cover 1">000010 01</);
+  const pageOf = (name: string): string => inspectHtml(accepted.find((vector) => vector.name === name)!.bytes);
+  assert.match(pageOf("miracle-runs"), /title="sizes 0, groups 1, live units 0, bits - 4 \d+">0 1 0 \d{5}</);
+  assert.match(pageOf("sparse-relative"), /title="kind 1, parameter 3">0001 0011</);
+  assert.match(pageOf("graph-layers"), /title="none 0, same 1, bias [01], activation \d">000 1 [01] \d{3}</);
+  assert.match(pageOf("lenet5-zero"), /title="more follows 0, architecture 1, metadata 0, framed 0">0 00001 0 0</);
 });
 
 test("of a large file the longest fields are cut short, and the page says so", () => {
