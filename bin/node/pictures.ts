@@ -23,7 +23,7 @@ export interface Part {
 }
 
 /**
- * The loss of a network's tensors on the pictures of a step, for methods that train by themselves. Copies are made once,
+ * The loss of a network's tensors on a step's pictures, for methods that train by themselves. Copies are made once,
  * before the first step. RangeError where samples cannot share a batch evenly.
  */
 export function lossOnPictures(options: PicturesOptions): (parameters: readonly Tensor[], part: Part) => Tensor {
