@@ -29,6 +29,41 @@ export {
 } from "./prune.ts";
 export { codebookOf, entryGradients, share, tidy, toValues, type Codebook, type ShareOptions } from "./codebook.ts";
 
+export { lump, type LayerReport, type Lumped, type LumpOptions, type UnitClass } from "./lump/lump.ts";
+export {
+  type ActivationLumped,
+  type ActivationLumpOptions,
+  type FittedLayer,
+  lumpByActivations,
+} from "./lump/lumpByActivations.ts";
+export {
+  lumpDictionary,
+  type LumpedDictionary,
+  type NeuronDictionary,
+  readDictionary,
+  runDictionary,
+} from "./lump/dictionary.ts";
+export { publishedText } from "./lump/publishedText.ts";
+export {
+  type Affine,
+  affineOf,
+  type BatchNorm,
+  foldIntoNext,
+  foldIntoPrevious,
+  type LayerNumbers,
+  type NextLayer,
+} from "./lump/foldBatchNorm.ts";
+export {
+  type ExactOptions,
+  reduceByFit,
+  reduceByMultiples,
+  reduceGreedily,
+  type ReduceOptions,
+  reduceToSubset,
+} from "./reduce/reduce.ts";
+export type { Edge, Neuron, Reduced } from "./reduce/neuron.ts";
+export { type CsvNeuron, readNeurons, readVectors } from "./reduce/csv.ts";
+
 export { chooseHuffman, huffman, type Huffman } from "./huffman.ts";
 export { chooseRans, rans, type Rans } from "./rans.ts";
 export { chooseSparse, sparse, type Sparse, type SparseForm } from "./sparse.ts";
