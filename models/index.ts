@@ -1,5 +1,5 @@
 /** Networks, data, training and evaluation. */
-export { lenet300, lenet5, linear, network, networks, softmax } from "./networks.ts";
+export { cnn1024, lenet300, lenet5, linear, network, networks, softmax } from "./networks.ts";
 export { narrow } from "./narrow.ts";
 export { initialise } from "./initialise.ts";
 export { forward, type ForwardOptions } from "./forward.ts";

@@ -1,7 +1,7 @@
-import { architectures, lenet300, lenet5, linear, softmax } from "../lib/architectures.ts";
+import { architectures, cnn1024, lenet300, lenet5, linear, softmax } from "../lib/architectures.ts";
 import type { Network } from "../lib/network.ts";
 
-export { lenet300, lenet5, linear, softmax };
+export { cnn1024, lenet300, lenet5, linear, softmax };
 
 /** The known networks by name, in the order of their numbers. */
 export const networks: readonly Network[] = architectures.map(({ network }) => network);

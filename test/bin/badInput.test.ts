@@ -184,7 +184,7 @@ suite("wrong use is told from failure by its exit code", { concurrency: 2 }, () 
   refuses("not whole", `${train} --epochs 1.5`, 2, /'--epochs <count>' argument '1\.5' is invalid\. .* whole number/);
   refuses("none", `${train} --epochs 0`, 2, /whole number from 1 to 100000\.$/);
   refuses("a seed below 0", `${train} --seed -1`, 2, /whole number from 0 to 4503599627370496\.$/);
-  refuses("no such model", `${train} --model lenet4`, 2, /Allowed choices are lenet5, lenet300, softmax, linear\.$/);
+  refuses("no such model", `${train} --model lenet4`, 2, /Allowed choices are lenet5, lenet300, softmax, linear, cnn1024\.$/);
   refuses("no such device", `${train} --device abacus`, 2, /Allowed choices are wasm, reference, gpu\.$/);
   refuses("a decay of 1", `${train} --average 1`, 2, /a number from 0 to below 1\.$/);
   refuses("not of Adam", `${train} --momentum 0.9`, 2, /^train: --momentum and --nesterov belong to sgd/);

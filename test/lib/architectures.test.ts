@@ -4,6 +4,7 @@ import {
   architecture,
   architectureNumber,
   architectures,
+  cnn1024,
   lenet300,
   lenet5,
   linear,
@@ -22,15 +23,17 @@ test("the known architectures have the published numbers of parameters", () => {
   assert.equal(count(lenet300), 266_610);
   assert.equal(count(softmax), 7_850);
   assert.equal(count(linear), 7_840);
+  assert.equal(count(cnn1024), 3_274_634);
 });
 
 test("numbers are part of the format: append-only", () => {
   // Lines are added here, never changed.
-  assert.deepEqual(architectures.map(({ number, network }) => `${number} ${network.name}`).slice(0, 4), [
+  assert.deepEqual(architectures.map(({ number, network }) => `${number} ${network.name}`).slice(0, 5), [
     "1 lenet5",
     "2 lenet300",
     "3 softmax",
     "4 linear",
+    "5 cnn1024",
   ]);
   assert.equal(new Set(architectures.map(({ number }) => number)).size, architectures.length);
   for (const { number, network } of architectures) {

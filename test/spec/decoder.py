@@ -973,6 +973,8 @@ def known(name, *layers):
     graph = {"name": name, "input": shape, "pixels": USUAL_PIXELS, "classes": list("0123456789"), "layers": []}
     for kind, flags, *sizes in layers:
         layer = {"kind": kind, "flags": flags, "sizes": sizes}
+        if kind == DROPOUT:
+            layer["sizes"], layer["keep"] = [], sizes[0]
         if kind in counted:
             counted[kind] += 1
             layer["name"] = usual_name(kind, counted)
@@ -983,11 +985,13 @@ def known(name, *layers):
 
 POOL, FLAT, LAST = (POOLING, 0, 2, 2), (FLATTEN, 0), (DENSE, BIAS, 10)
 CONV1, CONV2 = [(CONVOLUTION, RELU + BIAS, filters, 5, 5, 1, 1) for filters in (20, 50)]
+SAME1, SAME2 = [(CONVOLUTION, RELU + BIAS + SAME, filters, 5, 5, 1, 1) for filters in (32, 64)]
 ARCHITECTURES = {
     1: known("lenet5", CONV1, POOL, CONV2, POOL, FLAT, (DENSE, RELU + BIAS, 500), LAST),
     2: known("lenet300", FLAT, (DENSE, RELU + BIAS, 300), (DENSE, RELU + BIAS, 100), LAST),
     3: known("softmax", FLAT, LAST),
     4: known("linear", FLAT, (DENSE, 0, 10)),
+    5: known("cnn1024", SAME1, POOL, SAME2, POOL, FLAT, (DENSE, RELU + BIAS, 1024), (DROPOUT, 0, 0.75), LAST),
 }
 
 # The tags of sections 5 and 7.

@@ -6,7 +6,7 @@ import { chooseRans } from "../../codecs/rans.ts";
 import type { Sparse } from "../../codecs/sparse.ts";
 import { chooseHuffman } from "../../codecs/huffman.ts";
 import { entriesOf, gapsOf } from "../../codecs/sparse.ts";
-import { lenet300, lenet5, linear, parametersOf, softmax } from "../../lib/architectures.ts";
+import { cnn1024, lenet300, lenet5, linear, parametersOf, softmax } from "../../lib/architectures.ts";
 import type { Network } from "../../lib/network.ts";
 import { sizeOf } from "../../lib/shape.ts";
 import type { Weights } from "../../lib/weights.ts";
@@ -68,6 +68,11 @@ export const accepted: readonly Accepted[] = [
     "lenet300-zero",
     "all numbers of LeNet-300-100 are 0, a section per matrix and one for the biases",
     pack({ network: lenet300, sections: sectionsOf(zeros(lenet300)) }),
+  ],
+  [
+    "cnn1024-zero",
+    "all numbers of the network with dropout are 0, a section per matrix and one for the biases",
+    pack({ network: cnn1024, sections: sectionsOf(zeros(cnn1024)) }),
   ],
   [
     "softmax-one",

@@ -263,6 +263,6 @@ export const refusedCoded: readonly Refused[] = [
     "head-reserved",
     "a head whose number is above all architectures",
     "architecture",
-    sealed(hex("fb6b6e 01 14 08 01 0000803f")),
+    sealed(hex("fb6b6e 01 7c 08 01 0000803f")),
   ],
 ];
