@@ -219,8 +219,8 @@ function readSizes(from: ByteReader, sizes: Uint16Array, total: number): void {
   if (sum !== total) from.fail("miracle-sizes", `miracle: blocks hold ${sum} scalars, there are ${total}`, start);
 }
 
-/** Refuses what the format cannot express. */
-function checkCode(coded: RandomCode, shapes: RandomCode["shapes"]): void {
+/** RangeError for what the format cannot express. */
+export function checkCode(coded: RandomCode, shapes: RandomCode["shapes"]): void {
   const { bits, seed, live, groups, scales, sizes, indices } = coded;
   const refuse = (message: string): never => {
     throw new RangeError(`miracle: ${message}`);

@@ -1,16 +1,17 @@
-import { rm, stat } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Group } from "../../codecs/index.ts";
 import { type Network, parametersOf } from "../../lib/index.ts";
 import { digest, evaluate, network as networkCalled, networks } from "../../models/index.ts";
+import { openCheckpoint } from "../checkpoint.ts";
 import { withRuntime } from "../device.ts";
 import { UsageError } from "../errors.ts";
 import { interruptible } from "../interrupt.ts";
-import { readBytes } from "../node/about.ts";
 import {
   checkWritable,
   metadataFrom,
   miracle,
+  miracleBlocks,
   type MiracleRunProgress,
   openData,
   writeFileSafely,
@@ -21,6 +22,7 @@ import {
   type DeviceOptions,
   part,
   positive,
+  real,
   whole,
   withData,
   withDevice,
@@ -56,6 +58,7 @@ interface MiracleOptions extends CommonOptions, DataOptions, DeviceOptions, Teac
   readonly choice: "maximum" | "sampling";
   readonly weighing: "importance" | "density";
   readonly checkpoint?: string;
+  readonly checkpointEvery?: number;
   readonly resume?: string | true;
   readonly test: boolean;
 }
@@ -87,6 +90,7 @@ export function register(program: Command): void {
       new Option("--weighing <rule>", "of samples").choices(["importance", "density"]).default("importance"),
     )
     .option("--checkpoint <file>", "where the run saves itself (default: the output with .ckpt, removed at the end)")
+    .option("--checkpoint-every <seconds>", "0 for as often as can be (default: 60)", real("from 0 up", (n) => n >= 0))
     .option("--resume [file]", "go on from a checkpoint (default: the one above)")
     .option("--no-test", "leave the test images unread, as when recipes are compared")
     .requiredOption("-o, --output <file>", "the .knet file to write")
@@ -112,48 +116,40 @@ async function run(options: MiracleOptions): Promise<void> {
   const report = reportTo(options);
   const network = networkCalled(options.model);
   const groups = groupsOf(network, options);
-  const teachers = await loadTeachers(options, network);
-  const checkpoint = options.checkpoint ?? `${output}.ckpt`;
-  const from = options.resume === true ? checkpoint : options.resume;
-  const resume = from === undefined ? undefined : await readBytes(from);
-  for (const path of [output, checkpoint]) await checkWritable(path);
+  if (copies === 0 && original !== undefined) {
+    throw new UsageError("miracle: --original belongs to --augment, which is missing");
+  }
   const source = await openData(options.data ?? "glyphs");
-  let saved = resume !== undefined || (await stat(checkpoint).catch(() => null)) !== null ? checkpoint : undefined;
-  const message = (): string =>
-    saved === undefined
-      ? "interrupted: nothing was written"
-      : `interrupted: ${saved} holds the run; the same command with --resume goes on`;
-  await interruptible(message, (signal) =>
+  const metadata = options.metadata === undefined ? undefined : metadataFrom({ data: source.name, seed });
+  // A budget that holds nothing says so before teachers are asked.
+  const blocks = miracleBlocks(network, { bytes, seed, live, groups, bits, metadata });
+  const teachers = await loadTeachers(options, network);
+  const checkpoint = await openCheckpoint(options, report);
+  for (const path of [output, checkpoint.path]) await checkWritable(path);
+  await interruptible(() => checkpoint.interrupted(), (signal) =>
     withRuntime(options, async (runtime) => {
       const backend = runtime.description;
       report.event(
         { event: "start", network: network.name, data: source.name, origin: source.origin, backend, seed, bytes },
-        `${network.name} in ${grouped(bytes)} bytes on ${source.name} (${source.origin}); ${backend}; seed ${seed}`,
+        `${network.name} in ${grouped(bytes)} bytes, ${grouped(blocks)} blocks, on ${source.name} (${source.origin}); ` +
+          `${backend}; seed ${seed}`,
       );
       const images = await source.learning();
       const started = performance.now();
       const display = progressDisplay();
       const augmentation = copies === 0 ? undefined : { seed, copies, ...(original !== undefined && { original }) };
-      const metadata = options.metadata === undefined ? undefined : metadataFrom({ data: source.name, seed });
-      let past: number | undefined;
+      const timeLeft = timer();
       const teaching = { runtime, data: images.training, augmentation, signal, display, report };
       const result = await teachersLoss(teachers, options, teaching)
         .then((loss) =>
           miracle(network, images, {
             ...{ runtime, bytes, seed, live, groups, bits, pretraining, training, refit, batch, samples },
-            ...{ rate, refitRate, copies, original, loss, metadata, signal, resume },
+            ...{ rate, refitRate, copies, original, loss, metadata, signal, resume: checkpoint.resume },
             choice: { by: choice, weighing },
-            checkpoint: {
-              save: async (state) => {
-                await writeFileSafely(checkpoint, state);
-                saved = checkpoint;
-              },
-            },
+            checkpoint: { every: options.checkpointEvery, save: (state) => checkpoint.save(state) },
             onProgress: (progress) => {
-              past ??= progress.done;
-              const seconds = (performance.now() - started) / 1000;
-              const secondsLeft = ((progress.total - progress.done) * seconds) / Math.max(1, progress.done - past!);
-              if (!report.json) display.show(progress.phase, figures(progress, secondsLeft));
+              const left = timeLeft(progress);
+              if (!report.json) display.show(progress.phase, figures(progress, left));
             },
           }),
         )
@@ -162,7 +158,7 @@ async function run(options: MiracleOptions): Promise<void> {
       const test = options.test
         ? await evaluate({ runtime, network, weights: result.weights, data: await source.test(), signal })
         : null;
-      if (options.checkpoint === undefined) await rm(checkpoint, { force: true });
+      if (options.checkpoint === undefined) await rm(checkpoint.path, { force: true });
       const seconds = (performance.now() - started) / 1000;
       const size = sizeFigures(result.bytes.length, result.weights);
       const accuracies = {
@@ -199,8 +195,19 @@ function groupsOf(network: Network, { group, hashed }: MiracleOptions): readonly
   });
 }
 
+/** Tells the seconds that are left, by those that went by since it was first asked; nothing then. */
+function timer(): (progress: Pick<Progress, "done" | "total">) => number | undefined {
+  let first: { readonly time: number; readonly done: number } | undefined;
+  return ({ done, total }) => {
+    const time = performance.now();
+    first ??= { time, done };
+    if (done === first.done) return undefined;
+    return ((total - done) * (time - first.time)) / (done - first.done) / 1000;
+  };
+}
+
 /** How a run stands, for a bar. */
-function figures(progress: MiracleRunProgress, secondsLeft: number): Progress {
+function figures(progress: MiracleRunProgress, secondsLeft: number | undefined): Progress {
   const { done, total, coded, blocks, loss, divergence, validation, bytes } = progress;
   return {
     done,
@@ -208,10 +215,10 @@ function figures(progress: MiracleRunProgress, secondsLeft: number): Progress {
     figures: [
       `block ${coded}/${blocks}`,
       ...(Number.isNaN(divergence) ? [] : [`KL ${divergence.toFixed(2)} bits a block`]),
-      `loss ${loss.toFixed(4)}`,
+      ...(Number.isNaN(loss) ? [] : [`loss ${loss.toFixed(4)}`]),
       ...(validation === null ? [] : [`validation ${percent(validation.accuracy)}`]),
       `${grouped(bytes)} bytes`,
-      `${duration(secondsLeft)} left`,
+      ...(secondsLeft === undefined ? [] : [`${duration(secondsLeft)} left`]),
     ],
   };
 }

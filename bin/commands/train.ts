@@ -1,4 +1,4 @@
-import { rm, stat } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { type Command, Option } from "commander";
 import { sectionsOf } from "../../codecs/index.ts";
 import type { Network, Runtime } from "../../lib/index.ts";
@@ -12,15 +12,14 @@ import {
   network as networkCalled,
   networks,
   type OptimizerChoice,
-  readCheckpoint,
   type TrainingAugmentation,
 } from "../../models/index.ts";
+import { type CheckpointFile, openCheckpoint } from "../checkpoint.ts";
 import { withRuntime } from "../device.ts";
 import { UsageError } from "../errors.ts";
 import { fitFigures } from "../figures.ts";
 import { interruptible } from "../interrupt.ts";
 import { metricsFile } from "../metrics.ts";
-import { about, readBytes } from "../node/about.ts";
 import {
   checkWritable,
   type DataSource,
@@ -28,7 +27,6 @@ import {
   metadataFrom,
   openData,
   saveNetwork,
-  writeFileSafely,
 } from "../node/index.ts";
 import {
   type CommonOptions,
@@ -110,18 +108,8 @@ interface Training {
   readonly network: Network;
   readonly source: DataSource;
   readonly runtime: Runtime;
-  readonly checkpoint: Checkpoint;
+  readonly checkpoint: CheckpointFile;
   readonly teachers: readonly LoadedNetwork[];
-}
-
-/** Where a training saves itself, and what of it is there. */
-interface Checkpoint {
-  readonly path: string;
-  readonly resume: Uint8Array | undefined;
-  /** Epochs that the checkpoint to go on from has behind it. */
-  readonly past: readonly EpochRecord[];
-  /** The file that holds the training as it stands, once there is one. */
-  saved: string | undefined;
 }
 
 async function train(options: TrainOptions): Promise<void> {
@@ -135,12 +123,7 @@ async function train(options: TrainOptions): Promise<void> {
     if (path !== undefined) await checkWritable(path);
   }
   const source = await openData(options.data ?? "glyphs");
-  const message = (): string => {
-    if (checkpoint.saved === undefined) return "interrupted: nothing was written";
-    const resume = options.resume === undefined || options.resume === true ? "" : ` ${checkpoint.saved}`;
-    return `interrupted: ${checkpoint.saved} holds the training; the same command with --resume${resume} goes on`;
-  };
-  await interruptible(message, (signal) =>
+  await interruptible(() => checkpoint.interrupted(), (signal) =>
     withRuntime(options, async (runtime) => {
       const training = { options, report, network, source, runtime, checkpoint, teachers };
       const result = await fitNetwork(training, signal);
@@ -148,24 +131,6 @@ async function train(options: TrainOptions): Promise<void> {
       await finish(training, result, accuracy);
     }),
   );
-}
-
-/** What is to be gone on from, if that is wanted. A checkpoint that would be lost is at least mentioned. */
-async function openCheckpoint(options: TrainOptions, report: Report): Promise<Checkpoint> {
-  const path = options.checkpoint ?? `${options.output}.ckpt`;
-  if (options.resume === undefined) {
-    if ((await stat(path).catch(() => null)) !== null) {
-      const note = `${path} is of an earlier training and will be written over; --resume would go on from it`;
-      report.event({ event: "note", note }, note);
-    }
-    return { path, resume: undefined, past: [], saved: undefined };
-  }
-  const from = options.resume === true ? path : options.resume;
-  const resume = await readBytes(from);
-  const { progress } = await about(from, () => readCheckpoint(resume));
-  // `fit` wrote this, and compares the rest of the checkpoint with what is wanted.
-  const past = (progress.history ?? []) as unknown as readonly EpochRecord[];
-  return { path, resume, past, saved: from };
 }
 
 async function fitNetwork(training: Training, signal: AbortSignal): Promise<FitResult> {
@@ -178,7 +143,9 @@ async function fitNetwork(training: Training, signal: AbortSignal): Promise<FitR
     `${network.name} on ${data} (${origin}); ${backend}; seed ${seed}`,
   );
   const images = await source.learning();
-  const record = metrics === undefined ? undefined : metricsFile(metrics, checkpoint.past);
+  // `fit` wrote the history, and compares the rest of the checkpoint with what is wanted.
+  const past = (checkpoint.found?.progress.history ?? []) as unknown as readonly EpochRecord[];
+  const record = metrics === undefined ? undefined : metricsFile(metrics, past);
   const display = progressDisplay();
   const teaching = { runtime, data: images.training, augmentation: augmentationOf(options), signal, display, report };
   const loss = await teachersLoss(training.teachers, options, teaching).finally(() => display.end());
@@ -196,13 +163,7 @@ async function fitNetwork(training: Training, signal: AbortSignal): Promise<FitR
     augmentation: augmentationOf(options),
     loss,
     resume: checkpoint.resume,
-    checkpoint: {
-      every: options.checkpointEvery,
-      save: async (bytes) => {
-        await writeFileSafely(checkpoint.path, bytes);
-        checkpoint.saved = checkpoint.path;
-      },
-    },
+    checkpoint: { every: options.checkpointEvery, save: (bytes) => checkpoint.save(bytes) },
     onProgress: (progress) => {
       if (!report.json) display.show("train", fitFigures(progress));
     },

@@ -23,6 +23,7 @@ import {
 import {
   augment,
   type AugmentOptions,
+  type Batch,
   batchesOf,
   checkIdentity,
   type Dataset,
@@ -88,8 +89,8 @@ export interface MiracleRunOptions extends Partial<MiracleRecipe> {
   /** Aborting saves a checkpoint and throws the signal's reason. */
   readonly signal?: AbortSignal;
   readonly checkpoint?: {
-    /** Seconds between checkpoints. Default: 60. */
-    readonly every?: number;
+    /** Seconds between checkpoints; 0 means as often as progress is reported. Default: 60. */
+    readonly every?: number | undefined;
     readonly save: (bytes: Uint8Array) => void | Promise<void>;
   };
   /** A checkpoint to go on from, of the same network, data and options. */
@@ -161,6 +162,26 @@ export async function miracle(
   }
 }
 
+/**
+ * How many blocks the file of such a run has. RangeError, as `miracle` throws it, for options that do not go together
+ * and budgets that are too small: before there are images.
+ */
+export function miracleBlocks(network: Network, options: Omit<MiracleRunOptions, "runtime">): number {
+  const filled = settled(network, options);
+  if (filled.live !== undefined) narrow(network, filled.live);
+  return blocksFor({ network, ...filled });
+}
+
+/** The options with what is left out. */
+function settled<Options extends Omit<MiracleRunOptions, "runtime">>(
+  network: Network,
+  given: Options,
+): Options & MiracleRecipe & { readonly seed: number } {
+  const filled = { seed: 1, ...miracleRecipe(network, given.bytes), ...defined(given) };
+  // Weights to start from stand for all of pretraining.
+  return { ...filled, pretraining: given.weights === undefined ? filled.pretraining : 0 };
+}
+
 interface Images {
   readonly training: Dataset;
   readonly validation?: Dataset;
@@ -182,16 +203,13 @@ class Run {
   #saved = performance.now();
 
   constructor(network: Network, data: Images, given: MiracleRunOptions) {
-    const options = { seed: 1, ...miracleRecipe(network, given.bytes), ...defined(given) };
-    const { runtime, live, groups, bits, seed, bytes, metadata, weights, samples, deviation, choice, batch } = options;
+    const options = settled(network, given);
+    const { runtime, live, groups, bits, seed, weights, samples, deviation, choice } = options;
     this.#options = options;
     this.#network = network;
     this.#narrow = live === undefined ? network : narrow(network, live);
     this.#data = data;
-    if (batch % samples !== 0) {
-      throw new RangeError(`miracle: a batch of ${batch} images cannot be shared by ${samples} samples`);
-    }
-    this.#blocks = blocksFor({ network, bytes, bits, live, groups, seed, metadata });
+    this.#blocks = blocksFor({ network, ...options });
     this.#miracle = new Miracle({
       runtime,
       shapes: parametersOf(network).map(({ shape }) => shape),
@@ -211,10 +229,11 @@ class Run {
   }
 
   async finish(): Promise<MiracleResult> {
-    const { runtime, pretraining, training, refit, rate, refitRate, deviationRate, shared, weights, metadata } =
-      this.#options;
+    // A device whose numbers no checkpoint can hold says so now, not after a minute.
+    if (this.#options.checkpoint !== undefined) await this.#miracle.save();
+    const { runtime, pretraining, training, refit, rate, refitRate, deviationRate, shared, metadata } = this.#options;
     const [network, miracle] = [this.#network, this.#miracle];
-    if (weights === undefined) {
+    if (pretraining > 0) {
       await miracle.pretrain({ steps: pretraining, rate: cosineRate(rate, { steps: pretraining, end: rate / 20 }) });
     }
     const ratesAt = (mean: number): Rates => ({ mean, deviation: deviationRate * mean, scale: mean / 2 });
@@ -264,6 +283,7 @@ class Run {
       device: runtime.device,
       start: weights === undefined ? null : digest(weights),
       loss: loss.name,
+      blocks: this.#blocks,
       choice: { ...choice } as unknown as Json,
       live: live ?? null,
       groups: (groups ?? null) as Json,
@@ -275,15 +295,26 @@ class Run {
 
   /** The loss of a sample's part of the step's batch. */
   #loss(): MiracleLoss {
-    const { runtime, batch: size, seed, copies, original, augment: particulars, loss = hardLabels } = this.#options;
+    const { runtime, batch: size, samples: draws, seed, copies, original, augment: particulars } = this.#options;
+    const { loss = hardLabels } = this.#options;
     const [network, { training }] = [this.#narrow, this.#data];
     const { height, width, channels } = network.input;
     const augmentation = copies === 0 ? undefined : { seed, ...particulars, copies, original };
     const pool = augmentation === undefined ? undefined : augment(training, augmentation);
     const batches = batchesOf(training, network.input, { size, seed, augmentation, pool });
+    if (batches.size % draws !== 0) {
+      throw new RangeError(`miracle: a batch of ${batches.size} images cannot be shared by ${draws} samples`);
+    }
+    if (loss.pictures !== undefined && loss.pictures !== batches.pictures) {
+      throw new RangeError(`miracle: the loss knows ${loss.pictures} pictures, training has ${batches.pictures}`);
+    }
     const pixels = height * width * channels;
+    let batch: Batch | undefined;
+    let at = -1;
     return (parameters, { step, sample, samples }) => {
-      const { images, labels, indices } = batches.at(step);
+      // All samples of a step share one batch.
+      if (batch === undefined || step !== at) [batch, at] = [batches.at(step), step];
+      const { images, labels, indices } = batch;
       const each = batches.size / samples;
       const [from, to] = [sample * each, (sample + 1) * each];
       const seen = runtime.tensor(images.subarray(from * pixels, to * pixels), [each, height, width, channels]);
@@ -297,7 +328,9 @@ class Run {
   async #progress(progress: MiracleProgress): Promise<void> {
     const { signal, onProgress, checkpoint, pretraining, training, refit, bytes } = this.#options;
     await this.#pace.rest();
-    const before = { pretrain: 0, train: pretraining, compress: pretraining + training + refit * progress.coded };
+    // After the last block there is nothing to refit.
+    const refitted = refit * Math.max(0, progress.coded - 1);
+    const before = { pretrain: 0, train: pretraining, compress: pretraining + training + refitted };
     const done = before[progress.phase] + progress.step;
     const total = pretraining + training + refit * (this.#blocks - 1);
     if (done - this.#measured >= measuring) {
@@ -305,7 +338,7 @@ class Run {
       this.#validation = await this.#measure();
     }
     onProgress?.({ ...progress, bytes, validation: this.#validation, done, total });
-    if (performance.now() - this.#saved > 1000 * (checkpoint?.every ?? 60)) await this.save();
+    if (performance.now() - this.#saved >= 1000 * (checkpoint?.every ?? 60)) await this.save();
     signal?.throwIfAborted();
   }
 

@@ -2,7 +2,7 @@ import { parametersOf } from "../../lib/architectures.ts";
 import type { Network } from "../../lib/network.ts";
 import { pack } from "../container.ts";
 import type { Metadata } from "../metadata.ts";
-import { fewestBits, largestBlock, mostBits, type RandomCode } from "../randomCode.ts";
+import { checkCode, largestBlock, type RandomCode } from "../randomCode.ts";
 import { scalarsOf, type ScalarsOptions } from "../scalars.ts";
 
 export interface BudgetOptions extends ScalarsOptions {
@@ -21,11 +21,7 @@ export interface BudgetOptions extends ScalarsOptions {
  * a block per scalar can fill.
  */
 export function blocksFor(options: BudgetOptions): number {
-  const { network, bytes, bits, live, groups } = options;
-  if (!(Number.isInteger(bits) && bits >= fewestBits && bits <= mostBits)) {
-    const range = `${fewestBits} to ${mostBits}`;
-    throw new RangeError(`miracle: bits per block must be a whole number from ${range}, got ${bits}`);
-  }
+  const { network, bytes, live, groups } = options;
   const shapes = parametersOf(network).map(({ shape }) => shape);
   const total = scalarsOf(shapes, { live, groups }).reduce((sum, { scalars }) => sum + scalars, 0);
   const fewest = Math.ceil(total / largestBlock);
@@ -45,15 +41,26 @@ export function blocksFor(options: BudgetOptions): number {
 /** Bytes of a file with so many blocks. */
 function fileBytes({ network, bits, seed, live, groups, metadata }: BudgetOptions, blocks: number): number {
   const parameters = parametersOf(network);
-  const coded: RandomCode = {
+  const coded = blankCode(parameters.map(({ shape }) => shape), { bits, seed, live, groups }, blocks);
+  return pack({ network, metadata, sections: [{ tensors: parameters.map(({ name }) => name), coded }] }).length;
+}
+
+/** A code before training: its indices and scales are zero. RangeError for what the format cannot express. */
+export function blankCode(
+  shapes: RandomCode["shapes"],
+  { bits, seed, live, groups }: ScalarsOptions & Pick<RandomCode, "bits" | "seed">,
+  blocks: number,
+): RandomCode {
+  const code: RandomCode = {
     method: "miracle",
-    shapes: parameters.map(({ shape }) => shape),
+    shapes,
     bits,
     seed,
     ...(live && { live }),
     ...(groups && { groups }),
-    scales: new Uint8Array(parameters.length),
+    scales: new Uint8Array(shapes.length),
     indices: new Uint32Array(blocks),
   };
-  return pack({ network, metadata, sections: [{ tensors: parameters.map(({ name }) => name), coded }] }).length;
+  checkCode(code, shapes);
+  return code;
 }

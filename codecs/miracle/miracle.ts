@@ -1,12 +1,15 @@
+import { DeviceError } from "../../lib/errors.ts";
 import { fillNormal, STREAMS } from "../../lib/random.ts";
 import type { Runtime } from "../../lib/runtime.ts";
 import { sizeOf } from "../../lib/shape.ts";
 import { add, divide } from "../../lib/ops/arithmetic.ts";
 import type { Tensor } from "../../lib/tensor.ts";
 import type { Weights } from "../../lib/weights.ts";
-import { fewestBits, largestBlock, mostBits, type RandomCode } from "../randomCode.ts";
+import type { RandomCode } from "../randomCode.ts";
 import { type Group, scalarsOf, type TensorScalars } from "../scalars.ts";
 import { scaleOf } from "../scale.ts";
+import { blankCode } from "./budget.ts";
+import { cutEqually } from "./cutEqually.ts";
 import { Posterior, type Rates } from "./posterior.ts";
 import { type PriceOptions, Prices } from "./prices.ts";
 import { drawn, largest, largestFew, scores, type Target, type Weighing } from "./score.ts";
@@ -66,7 +69,7 @@ export interface MiracleOptions {
   readonly choice?: Choice | undefined;
   /** Blocks of equal size, or cut to equal KL when coding begins, which spends bits on their sizes. Default: size. */
   readonly equal?: "size" | "divergence" | undefined;
-  /** Called every ten steps. What it returns is awaited; throwing ends the phase. */
+  /** Called every ten steps and after each block. What it returns is awaited; throwing ends the phase. */
   readonly onProgress?: ((progress: MiracleProgress) => void | Promise<void>) | undefined;
 }
 
@@ -78,9 +81,9 @@ export interface MiracleProgress {
   /** Blocks that have their index. */
   readonly coded: number;
   readonly blocks: number;
-  /** Loss of the last step without the price of KL, in nats. */
+  /** Loss without the price of KL, in nats, of the last step that was looked at; NaN before the first. */
   readonly loss: number;
-  /** Mean KL of the blocks that are not coded, in bits. */
+  /** Mean KL of the blocks that were not coded then, in bits; NaN where there is none yet. */
   readonly divergence: number;
 }
 
@@ -136,6 +139,8 @@ const interval = 10;
  */
 export class Miracle {
   readonly #options: MiracleOptions;
+  /** The code before there is anything in it. */
+  readonly #blank: RandomCode;
   readonly #tensors: readonly TensorScalars[];
   readonly #posterior: Posterior;
   readonly #prices: Prices;
@@ -149,25 +154,28 @@ export class Miracle {
   #total = 0;
   #pretrained = false;
   #trained = false;
+  #seen = { loss: NaN, divergence: NaN };
 
   /** Throws RangeError for options outside their range, before anything is trained. */
   constructor(options: MiracleOptions) {
     const { runtime, shapes, start, live, groups, bits, blocks, seed, samples = 1 } = options;
-    const { deviation = 0.01, free = "deviations" } = options;
-    checkWhole("bits per block", bits, fewestBits, mostBits);
-    checkWhole("seed", seed, 0, 2 ** 32 - 1);
+    const { deviation = 0.01, free = "deviations", choice } = options;
+    checkWhole("blocks", blocks, 0, 2 ** 24);
+    this.#blank = blankCode(shapes, { bits, seed, live, groups }, blocks);
     checkWhole("samples", samples, 1, 2 ** 10);
+    if (choice?.by === "loss") checkWhole("the samples that are judged", choice.among, 1, 2 ** bits);
     if (!(deviation > 0 && deviation < Infinity)) {
       throw new RangeError(`miracle: the first deviation must be above 0, got ${deviation}`);
     }
     this.#options = options;
     this.#tensors = scalarsOf(shapes, { live, groups });
+    if (start.length !== this.#tensors.length) {
+      throw new RangeError(`miracle: ${this.#tensors.length} tensors must start somewhere, got ${start.length}`);
+    }
     for (const [t, { weights }] of this.#tensors.entries()) {
-      const found = start[t] === undefined ? 0 : sizeOf(start[t].shape);
+      const found = sizeOf(start[t]!.shape);
       if (found !== weights) throw new RangeError(`miracle: tensor ${t} has ${weights} live weights, got ${found}`);
     }
-    const total = this.#tensors.reduce((sum, { scalars }) => sum + scalars, 0);
-    checkWhole("blocks", blocks, Math.ceil(total / largestBlock), total);
     this.#samples = samples;
     this.#blocks = blocks;
     this.#posterior = new Posterior({
@@ -195,7 +203,7 @@ export class Miracle {
         return looks ? loss : null;
       });
       this.#advance();
-      if (loss !== null) await this.#report(steps, await lossOf(loss), NaN);
+      if (loss !== null) await this.#report(this.#look(steps, { loss: await lossOf(loss), divergence: NaN }));
     }
     await this.#skipPretraining();
   }
@@ -204,22 +212,21 @@ export class Miracle {
   async train({ steps, rates, shared = 0, roundScales = Infinity, until }: TrainOptions): Promise<void> {
     if (this.#trained) return;
     await this.#skipPretraining();
-    while (this.#step < steps) {
+    while (!this.#trained && this.#step < steps) {
       if (this.#scales === null && this.#step >= roundScales) await this.#freezeScales();
       const look = await this.#learn(rates(this.#step), this.#step < shared, steps);
-      if (look !== null && until?.(look) === true) break;
+      if (look === null) continue;
+      // What is saved while progress is reported must know that training is over.
+      if (until?.(look) === true) this.#endTraining();
+      await this.#report(look);
     }
-    this.#trained = true;
-    this.#begin("compress");
+    this.#endTraining();
   }
 
   /** Codes block after block. Prior scales stay as they are from here on. */
   async compress({ refit, rates }: CompressOptions): Promise<RandomCode> {
     await this.#skipPretraining();
-    if (!this.#trained) {
-      this.#trained = true;
-      this.#begin("compress");
-    }
+    this.#endTraining();
     if (this.#scales === null) await this.#freezeScales();
     if (this.#options.equal === "divergence" && this.#sizes === null) await this.#cutEqually();
     const stepsAfter = (block: number): number => (typeof refit === "number" ? refit : refit(block));
@@ -227,11 +234,15 @@ export class Miracle {
       const coded = this.#indices.length;
       if (coded > 0 && coded < this.#blocks) {
         const steps = stepsAfter(coded - 1);
-        while (this.#step < steps) await this.#learn(rates(coded / this.#blocks), false, steps);
+        while (this.#step < steps) {
+          const look = await this.#learn(rates(coded / this.#blocks), false, steps);
+          if (look !== null) await this.#report(look);
+        }
       }
       if (coded === this.#blocks) break;
       await this.#code(coded);
       this.#begin("compress");
+      await this.#report(this.#progress(stepsAfter(coded)));
     }
     return this.#result();
   }
@@ -241,8 +252,11 @@ export class Miracle {
     return this.#posterior.parameters(null);
   }
 
-  /** Takes effect between two steps. */
+  /** Where training stands, between two steps. DeviceError in float64, which a state does not hold. */
   async save(): Promise<MiracleState> {
+    if (!((await this.#posterior.read()).means instanceof Float32Array)) {
+      throw new DeviceError(`miracle: a saved training is float32, got ${this.#options.runtime.description}`);
+    }
     const { arrays, updates } = await this.#posterior.save();
     return {
       progress: {
@@ -287,6 +301,12 @@ export class Miracle {
     this.#begin("train");
   }
 
+  #endTraining(): void {
+    if (this.#trained) return;
+    this.#trained = true;
+    this.#begin("compress");
+  }
+
   #begin(phase: MiracleProgress["phase"]): void {
     this.#phase = phase;
     this.#step = 0;
@@ -329,24 +349,32 @@ export class Miracle {
     this.#setPrices();
     let sum = 0;
     for (let b = coded; b < this.#blocks; b++) sum += divergences[b]!;
-    return this.#report(steps, loss, sum / (this.#blocks - coded) / Math.LN2);
+    return this.#look(steps, { loss, divergence: sum / (this.#blocks - coded) / Math.LN2 });
   }
 
-  async #report(steps: number, loss: number, divergence: number): Promise<MiracleProgress> {
-    if (!Number.isFinite(loss)) {
-      throw new RangeError(`miracle: the loss is ${loss} at step ${this.#step} of ${this.#phase}; try lower rates`);
+  /** Takes down what a step showed. */
+  #look(steps: number, seen: { readonly loss: number; readonly divergence: number }): MiracleProgress {
+    if (!Number.isFinite(seen.loss)) {
+      const at = `step ${this.#step} of ${this.#phase}`;
+      throw new RangeError(`miracle: the loss is ${seen.loss} at ${at}; try lower rates`);
     }
-    const progress: MiracleProgress = {
+    this.#seen = seen;
+    return this.#progress(steps);
+  }
+
+  #progress(steps: number): MiracleProgress {
+    return {
       phase: this.#phase,
       step: this.#step,
       steps,
       coded: this.#indices.length,
       blocks: this.#blocks,
-      loss,
-      divergence,
+      ...this.#seen,
     };
+  }
+
+  async #report(progress: MiracleProgress): Promise<void> {
     await this.#options.onProgress?.(progress);
-    return progress;
   }
 
   #setPrices(): void {
@@ -396,8 +424,12 @@ export class Miracle {
         const loss = await lossOf(runtime.step(() => choice.judge(this.parameters())));
         if (loss < least) [least, index] = [loss, candidate];
       }
+      if (index < 0) throw new RangeError(`miracle: the loss of every sample of block ${block} is not finite`);
     } else {
       index = choice.by === "sampling" ? drawn(all, key, block) : largest(all);
+    }
+    if (!Number.isFinite(all[index])) {
+      throw new RangeError(`miracle: the weights of block ${block}'s samples are not finite; try lower rates`);
     }
     await this.#posterior.fix(scalars, valuesAt(index));
     this.#indices.push(index);
@@ -405,46 +437,13 @@ export class Miracle {
   }
 
   #result(): RandomCode {
-    const { shapes, bits, seed, live, groups } = this.#options;
     return {
-      method: "miracle",
-      shapes,
-      bits,
-      seed,
-      ...(live && { live }),
-      ...(groups && { groups }),
+      ...this.#blank,
       scales: this.#scales!,
       ...(this.#sizes && { sizes: this.#sizes }),
       indices: Uint32Array.from(this.#indices),
     };
   }
-}
-
-/**
- * Sizes of blocks, in the order of scalars, of about equal KL: each block ends where the KL so far is nearest to its
- * share of the whole.
- */
-export function cutEqually(order: Uint32Array, divergences: ArrayLike<number>, blocks: number): Uint16Array {
-  const total = order.reduce((sum, s) => sum + divergences[s]!, 0);
-  const sizes = new Uint16Array(blocks);
-  let [at, sum] = [0, 0];
-  for (let b = 0; b < blocks; b++) {
-    const left = blocks - 1 - b;
-    const goal = (total * (b + 1)) / blocks;
-    const most = Math.min(order.length - at - left, largestBlock);
-    // What the blocks behind cannot hold must be in here.
-    const least = Math.max(1, order.length - at - left * largestBlock);
-    let size = 0;
-    while (size < most) {
-      const next = divergences[order[at + size]!]!;
-      if (size >= least && left > 0 && sum + next / 2 > goal) break;
-      sum += next;
-      size += 1;
-    }
-    sizes[b] = size;
-    at += size;
-  }
-  return sizes;
 }
 
 async function lossOf(loss: Tensor): Promise<number> {

@@ -2,8 +2,9 @@ import * as exact from "../../lib/math.ts";
 import { add, multiply } from "../../lib/ops/arithmetic.ts";
 import { normal } from "../../lib/ops/draws.ts";
 import { sum } from "../../lib/ops/sum.ts";
-import { type Key, STREAMS, fillUniform } from "../../lib/random.ts";
+import { fillNormal, fillUniform, type Key, STREAMS } from "../../lib/random.ts";
 import type { Runtime } from "../../lib/runtime.ts";
+import type { Tensor } from "../../lib/tensor.ts";
 
 /** A block's posterior and prior: for each of its scalars mean, logarithm of the deviation, and prior scale. */
 export interface Target {
@@ -15,6 +16,9 @@ export interface Target {
 /** What makes a sample good: how much likelier the posterior makes it than the prior, or its density alone. */
 export type Weighing = "importance" | "density";
 
+/** Normals that are in memory at once: 128 MiB. */
+const normalsAtOnce = 2 ** 25;
+
 /**
  * The log weight of each of 2^bits samples of a block, but for a constant (algorithm: section 1). With z normal and
  * w = p z the sample,
@@ -25,12 +29,14 @@ export type Weighing = "importance" | "density";
  */
 export async function scores(
   runtime: Runtime,
-  { key, block, bits, target, weighing }: {
+  { key, block, bits, target, weighing, atOnce = normalsAtOnce }: {
     readonly key: Key;
     readonly block: number;
     readonly bits: number;
     readonly target: Target;
     readonly weighing: Weighing;
+    /** Normals in memory; where they are all of the block, the device draws them. */
+    readonly atOnce?: number;
   },
 ): Promise<Float32Array> {
   const { means, logDeviations, scales } = target;
@@ -42,11 +48,22 @@ export async function scores(
     a[i] = (weighing === "importance" ? 0.5 : 0) - (scales[i]! * scales[i]! * precision) / 2;
     b[i] = scales[i]! * means[i]! * precision;
   }
-  const result = runtime.step(() => {
-    const z = normal(runtime, [2 ** bits, count], { key, stream: STREAMS.candidates, block });
-    return sum(multiply(z, add(multiply(runtime.tensor(a), z), runtime.tensor(b))), { axes: [1] });
-  });
-  return Float32Array.from(await result.read());
+  const weigh = (z: Tensor): Tensor =>
+    sum(multiply(z, add(multiply(runtime.tensor(a), z), runtime.tensor(b))), { axes: [1] });
+  const all = new Float32Array(2 ** bits);
+  const rows = Math.min(all.length, Math.floor(atOnce / count));
+  if (rows === all.length) {
+    const draws = { key, stream: STREAMS.candidates, block };
+    all.set(await runtime.step(() => weigh(normal(runtime, [rows, count], draws))).read());
+    return all;
+  }
+  const table = new Float32Array(rows * count);
+  for (let from = 0; from < all.length; from += rows) {
+    const part = table.subarray(0, Math.min(rows, all.length - from) * count);
+    fillNormal(part, key, { stream: STREAMS.candidates, block, start: from * count });
+    all.set(await runtime.step(() => weigh(runtime.tensor(part, [part.length / count, count]))).read(), from);
+  }
+  return all;
 }
 
 /** The first of the largest. */
