@@ -7,10 +7,13 @@ import { type Codec, FormatError } from "../../codecs/codec.ts";
 import { type Coded, codecOf, methods, valuesOf } from "../../codecs/coded.ts";
 import { metadata } from "../../codecs/metadata.ts";
 import { symbols } from "../../codecs/symbols.ts";
+import type { Parameter } from "../../lib/architectures.ts";
+import { formatShape } from "../../lib/shape.ts";
 import type { Weights } from "../../lib/weights.ts";
 import {
   codedNumbers,
   codedSymbols,
+  codedTensors,
   fewDistinct,
   floatBits,
   floats,
@@ -25,10 +28,13 @@ const hasCode = (code: string) => (error: unknown) => error instanceof FormatErr
 
 /** Every method as one codec of `count` numbers, which begins with the tag of the method. */
 function anyMethod(count: number): Codec<Coded> {
-  const tensors = [{ name: "numbers", shape: [count] }];
+  return anyMethodOf([{ name: "numbers", shape: [count] }]);
+}
+
+function anyMethodOf(tensors: readonly Parameter[]): Codec<Coded> {
   return {
     tag: 0,
-    name: `methods for ${count} numbers`,
+    name: `methods for ${tensors.map(({ shape }) => formatShape(shape)).join(" ")}`,
     write(coded, to) {
       const codec = codecOf(coded.method, tensors);
       to.u8(codec.tag);
@@ -49,14 +55,18 @@ const sameNumbers = (actual: Coded, expected: Coded): void => {
   assert.deepEqual(bitsOf(valuesOf(actual)), bitsOf(valuesOf(expected)));
 };
 for (const count of [1, 7, 30]) codecLaws(anyMethod(count), codedNumbers(count), { runs: 150, same: sameNumbers });
+const layers = [[3, 3, 1, 4], [4], [4, 5], [5, 2], [2]].map((shape, i) => ({ name: `tensor ${i}`, shape }));
+codecLaws(anyMethodOf(layers), codedTensors(layers), { runs: 100, same: sameNumbers });
 codecLaws(symbols({ count: 20, alphabet: 6 }), codedSymbols(20, 6));
 codecLaws(metadata, someMetadata);
 
 test("method tags are part of the format: append-only", () => {
-  assert.deepEqual(methods.map(({ tag, name }) => `${tag} ${name}`).slice(0, 3), [
+  assert.deepEqual(methods.map(({ tag, name }) => `${tag} ${name}`).slice(0, 5), [
     "1 float32",
     "2 codebook",
     "3 sparse codebook",
+    "4 levels",
+    "5 miracle",
   ]);
   assert.ok(methods.every(({ tag }) => tag >= 1 && tag <= 63));
   assert.equal(new Set(methods.map(({ tag }) => tag)).size, methods.length);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { FormatError } from "../../codecs/codec.ts";
 import { pack, toWeights, unpack } from "../../codecs/container.ts";
@@ -41,4 +42,24 @@ test("every vector has its maker and every maker its vector", () => {
     list.map(([name, shows]) => `${name}: ${shows}`).sort();
   assert.deepEqual(named(accepted), made(acceptedSource));
   assert.deepEqual(named(refused), made(refusedSource));
+});
+
+test("each kind of attack that a file can carry out has its vectors", () => {
+  const rows = readFileSync("test/vectors/README.md", "utf8").matchAll(/^\| (\d+) \| ([^|]*) \| ([^|]*)\|$/gm);
+  const names = [...accepted, ...refused].map(({ name }) => name);
+  const numbers: number[] = [];
+  for (const [, number, , patterns] of rows) {
+    numbers.push(Number(number));
+    for (const [, pattern] of patterns!.matchAll(/`([a-z0-9*-]+)`/g)) {
+      const form = new RegExp(`^${pattern!.replaceAll("*", "[a-z0-9-]*")}$`);
+      assert.ok(
+        names.some((name) => form.test(name)),
+        `${number}: no vector ${pattern}`,
+      );
+    }
+  }
+  assert.deepEqual(
+    numbers,
+    Array.from({ length: 22 }, (_, i) => i + 1),
+  );
 });
