@@ -33,16 +33,17 @@ export async function supervise({ program, args, patience, told }: SuperviseOpti
     let timer: NodeJS.Timeout | undefined;
     let isHanging = false;
     let isDone = false;
-    const wait = (): void => {
+    const wait = (seconds: number): void => {
       clearTimeout(timer);
       timer = setTimeout(() => {
         isHanging = true;
         child.kill("SIGKILL");
-      }, 1000 * patience);
+      }, 1000 * seconds);
     };
-    wait();
+    // A busy computer may take long to start a process.
+    wait(patience + 60);
     child.on("message", (message: Told) => {
-      wait();
+      wait(patience);
       if ("findings" in message && message.done) isDone = true;
       told(message);
     });
