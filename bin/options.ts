@@ -32,6 +32,13 @@ export const part = real("from 0 to 1", (value) => value >= 0 && value <= 1);
 /** What is kept of something from step to step. */
 export const decay = real("from 0 to below 1", (value) => value >= 0 && value < 1);
 
+/** A parser of `6-12-16`. */
+export function counts(text: string): readonly number[] {
+  const numbers = text.split("-").map(Number);
+  if (/^\d+(-\d+)*$/.test(text) && numbers.every((count) => count >= 1 && Number.isSafeInteger(count))) return numbers;
+  throw new InvalidArgumentError("Write a count from 1 up for each layer but the last, with dashes between.");
+}
+
 /** What every command that reports takes. */
 export interface CommonOptions {
   readonly json?: true;

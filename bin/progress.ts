@@ -74,3 +74,14 @@ export function duration(seconds: number): string {
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
+
+/** Tells the seconds that are left, by those that went by since it was first asked; nothing then. */
+export function timer(): (progress: Pick<Progress, "done" | "total">) => number | undefined {
+  let first: { readonly time: number; readonly done: number } | undefined;
+  return ({ done, total }) => {
+    const time = performance.now();
+    first ??= { time, done };
+    if (done === first.done) return undefined;
+    return ((total - done) * (time - first.time)) / (done - first.done) / 1000;
+  };
+}

@@ -4,9 +4,12 @@ import { register as devices } from "./devices.ts";
 import { register as evaluate } from "./evaluate.ts";
 import { register as importFile } from "./import.ts";
 import { register as inspect } from "./inspect.ts";
+import { register as lump } from "./lump.ts";
 import { register as miracle } from "./miracle.ts";
 import { register as prune } from "./prune.ts";
 import { register as quantize } from "./quantize.ts";
+import { register as reduce } from "./reduce.ts";
+import { register as squeeze } from "./squeeze.ts";
 import { register as start } from "./start.ts";
 import { register as train } from "./train.ts";
 import { register as verify } from "./verify.ts";
@@ -17,5 +20,6 @@ export type Register = (program: Command) => void;
 
 /** In the order in which help lists them. */
 export const commands: readonly Register[] = [
-  start, train, prune, quantize, compress, miracle, inspect, verify, evaluate, importFile, zoo, devices,
+  start, train, prune, quantize, lump, reduce, compress, miracle, squeeze,
+  inspect, verify, evaluate, importFile, zoo, devices,
 ];

@@ -1,5 +1,5 @@
 import { rm } from "node:fs/promises";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import type { Group } from "../../codecs/index.ts";
 import { type Network, parametersOf } from "../../lib/index.ts";
 import { digest, evaluate, network as networkCalled, networks } from "../../models/index.ts";
@@ -18,6 +18,7 @@ import {
 } from "../node/index.ts";
 import {
   type CommonOptions,
+  counts,
   type DataOptions,
   type DeviceOptions,
   part,
@@ -29,7 +30,7 @@ import {
   withExample,
   withJson,
 } from "../options.ts";
-import { duration, type Progress, progressDisplay } from "../progress.ts";
+import { duration, type Progress, progressDisplay, timer } from "../progress.ts";
 import { reportTo } from "../report.ts";
 import { perLayer, type PerLayer } from "../rules.ts";
 import { sizeFigures } from "../sizes.ts";
@@ -103,13 +104,6 @@ export function register(program: Command): void {
   command.action(run);
 }
 
-/** A parser of `6-12-16`. */
-function counts(text: string): readonly number[] {
-  const numbers = text.split("-").map(Number);
-  if (/^\d+(-\d+)*$/.test(text) && numbers.every((count) => count >= 1 && Number.isSafeInteger(count))) return numbers;
-  throw new InvalidArgumentError("Write a count from 1 up for each layer but the last, with dashes between.");
-}
-
 async function run(options: MiracleOptions): Promise<void> {
   const { output, bytes, seed, live, bits, augment: copies = 0, original, choice, weighing } = options;
   const { pretraining, training, refit, batch, samples, rate, refitRate } = options;
@@ -131,8 +125,8 @@ async function run(options: MiracleOptions): Promise<void> {
       const backend = runtime.description;
       report.event(
         { event: "start", network: network.name, data: source.name, origin: source.origin, backend, seed, bytes },
-        `${network.name} in ${grouped(bytes)} bytes, ${grouped(blocks)} blocks, on ${source.name} (${source.origin}); ` +
-          `${backend}; seed ${seed}`,
+        `${network.name} in ${grouped(bytes)} bytes (${grouped(blocks)} blocks) ` +
+          `on ${source.name} (${source.origin}); ${backend}; seed ${seed}`,
       );
       const images = await source.learning();
       const started = performance.now();
@@ -193,17 +187,6 @@ function groupsOf(network: Network, { group, hashed }: MiracleOptions): readonly
     const size = !name.endsWith(".weight") ? 1 : typeof group === "number" ? group : (group[layer] ?? 1);
     return { size, hashed: hashed === true && size > 1 };
   });
-}
-
-/** Tells the seconds that are left, by those that went by since it was first asked; nothing then. */
-function timer(): (progress: Pick<Progress, "done" | "total">) => number | undefined {
-  let first: { readonly time: number; readonly done: number } | undefined;
-  return ({ done, total }) => {
-    const time = performance.now();
-    first ??= { time, done };
-    if (done === first.done) return undefined;
-    return ((total - done) * (time - first.time)) / (done - first.done) / 1000;
-  };
 }
 
 /** How a run stands, for a bar. */

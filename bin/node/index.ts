@@ -10,5 +10,14 @@ export {
   type MiracleRunProgress,
 } from "./miracle.ts";
 export { loadNetwork, type LoadedNetwork, metadataFrom, metadataOf, saveNetwork } from "./networkFile.ts";
+export {
+  squeeze,
+  squeezeHead,
+  type SqueezeRecipe,
+  squeezeRecipe,
+  type SqueezeResult,
+  type SqueezeRunOptions,
+  type SqueezeRunProgress,
+} from "./squeeze.ts";
 export { readZoo, verifyZooEntry, type ZooEntry, zooFolder, type ZooVerdict } from "./zoo.ts";
 export { checkWritable, writeFileSafely } from "./writeFileSafely.ts";

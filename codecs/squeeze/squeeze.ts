@@ -8,7 +8,6 @@ import type { Optimizer } from "../../lib/optimizers/optimizer.ts";
 import type { Runtime } from "../../lib/runtime.ts";
 import type { Tensor, Variable } from "../../lib/tensor.ts";
 import type { Weights } from "../../lib/weights.ts";
-import { gridsOf } from "../grid.ts";
 import { codedBits } from "../levels.ts";
 import type { LevelWeights } from "../levelWeights.ts";
 import { placesOf, scalarsOf, type TensorScalars } from "../scalars.ts";
@@ -59,6 +58,7 @@ export interface SqueezeState {
     readonly correction: number;
     readonly free: number | null;
     readonly updates: number;
+    readonly scales: readonly number[];
   };
   readonly arrays: Weights;
 }
@@ -90,6 +90,8 @@ export class Squeeze {
   readonly #further: Variable;
   readonly #optimizer: Optimizer;
   readonly #count: number;
+  /** What the levels took at the latest look. */
+  #bits = 0;
   #step = 0;
   #logPrice = exact.log(1e-7);
   /** Real bits per estimated bit. */
@@ -111,7 +113,6 @@ export class Squeeze {
     this.#scales = new Uint8Array(shapes.length);
     this.#count = this.#tensors.reduce((sum, { weights }) => sum + weights, 0);
     const latents = new Float32Array(this.#count);
-    const distances = new Float32Array(this.#count);
     let at = 0;
     for (const [t, { weights }] of this.#tensors.entries()) {
       const values = start[t]?.values;
@@ -121,17 +122,26 @@ export class Squeeze {
       const mean = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / weights);
       this.#scales[t] = nearestScale(Math.min(Math.max(width * Math.max(mean, smallest), scaleOf(0)), scaleOf(255)));
       const distance = scaleOf(this.#scales[t]!);
-      for (const value of values) {
-        distances[at] = distance;
-        latents[at++] = value / distance;
-      }
+      for (const value of values) latents[at++] = value / distance;
     }
     const variable = (name: string, values: Float32Array): Variable => runtime.variable(values, [values.length], name);
     this.#latents = variable("latents", latents);
-    this.#distances = variable("distances", distances);
+    this.#distances = variable("distances", new Float32Array(this.#count));
+    this.#spread();
     this.#first = variable("first", new Float32Array(this.#count));
     this.#further = variable("further", new Float32Array(this.#count));
     this.#optimizer = adam([this.#latents]);
+  }
+
+  /** Gives each weight the distance of its tensor's levels. */
+  #spread(): void {
+    const distances = new Float32Array(this.#count);
+    let at = 0;
+    for (const [t, { weights }] of this.#tensors.entries()) {
+      distances.fill(scaleOf(this.#scales[t]!), at, at + weights);
+      at += weights;
+    }
+    this.#distances.assign(distances);
   }
 
   /** The network's tensors, of whole levels, inside a step. */
@@ -146,7 +156,7 @@ export class Squeeze {
   }
 
   /** Trains to the end, from wherever it stands. */
-  async train(): Promise<LevelWeights> {
+  async train(): Promise<void> {
     const { runtime, loss: lossOf, steps, rate = 0.016, onProgress, bits, reach = 0.4 } = this.#options;
     while (this.#step < steps) {
       if (this.#step % interval === 0) await this.#look();
@@ -169,21 +179,17 @@ export class Squeeze {
       const price = exact.exp(this.#logPrice);
       await onProgress?.({ step: this.#step, steps, loss, bits: this.#bits, goal, price });
     }
-    return this.coded();
   }
-
-  #bits = 0;
 
   /** What the levels as they are would take; the price follows. */
   async #look(): Promise<void> {
-    const { bits, steps, reach = 0.4, shapes } = this.#options;
+    const { bits, steps, reach = 0.4 } = this.#options;
     const all = await this.#levels();
-    const grids = gridsOf(shapes);
     const first = new Float32Array(this.#count);
     const further = new Float32Array(this.#count);
     let estimated = 0;
     let at = 0;
-    const live = this.#tensors.map(({ grid, liveInputs, liveOutputs, weights }, t) => {
+    for (const [t, { grid, liveInputs, liveOutputs, weights }] of this.#tensors.entries()) {
       // Dead units cost next to nothing, and are not the estimate's business.
       const own = { ...grid, inputs: liveInputs, outputs: liveOutputs, size: weights };
       const rate = estimateRate(own, all[t]!);
@@ -191,9 +197,7 @@ export class Squeeze {
       further.set(rate.further, at);
       estimated += rate.bits;
       at += weights;
-      return own;
-    });
-    if (live.length !== grids.length) throw new RangeError("squeeze: tensors and shapes differ in number");
+    }
     if (this.#step % calibration === 0) this.#correction = this.#coderBits(all) / Math.max(estimated, 1);
     this.#bits = estimated * this.#correction;
     this.#free ??= this.#bits;
@@ -261,6 +265,7 @@ export class Squeeze {
         correction: this.#correction,
         free: this.#free,
         updates: steps,
+        scales: [...this.#scales],
       },
       arrays: [...arrays, ...moments],
     };
@@ -272,6 +277,8 @@ export class Squeeze {
       variable.assign(arrays[i]!.values);
     }
     this.#optimizer.restore({ steps: progress.updates, moments: arrays.slice(3) });
+    this.#scales.set(progress.scales);
+    this.#spread();
     this.#step = progress.step;
     this.#logPrice = progress.logPrice;
     this.#correction = progress.correction;
