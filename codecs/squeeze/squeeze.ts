@@ -66,8 +66,9 @@ export interface SqueezeState {
 /** Steps between looks at the levels, and between looks with the coder itself. */
 const interval = 20;
 const calibration = 500;
-/** The most by which the logarithm of the price changes at a look. */
+/** The most by which the logarithm of the price changes at a look; more, where there are few looks. */
 const mostChange = 0.05;
+const reachable = 12;
 /** Last part of training, in which the learning rate falls. */
 const cooling = 0.3;
 
@@ -202,7 +203,8 @@ export class Squeeze {
     this.#bits = estimated * this.#correction;
     this.#free ??= this.#bits;
     const goal = goalAt(this.#free, bits, this.#step / (reach * steps));
-    this.#logPrice += Math.min(Math.max(4 * (this.#bits / goal - 1), -1), 1) * mostChange;
+    const most = Math.max(mostChange, (reachable * interval) / (reach * steps));
+    this.#logPrice += Math.min(Math.max(4 * (this.#bits / goal - 1), -1), 1) * most;
     const price = exact.exp(this.#logPrice) * this.#correction;
     this.#first.assign(first.map((cost) => cost * price));
     this.#further.assign(further.map((cost) => cost * price));
@@ -232,6 +234,27 @@ export class Squeeze {
     });
   }
 
+  async #trim(live: Int32Array[]): Promise<void> {
+    const latents = await this.#latents.read();
+    const starts = this.#tensors.map((_, t) => live.slice(0, t).reduce((sum, { length }) => sum + length, 0));
+    const places = live.flatMap((levels, t) =>
+      Array.from(levels, (level, i) => ({ t, i, size: Math.abs(latents[starts[t]! + i]!), level })),
+    );
+    const removable = places.filter(({ level }) => level !== 0).sort((a, b) => a.size - b.size);
+    const without = (count: number): Int32Array[] => {
+      const kept = live.map((levels) => levels.slice());
+      for (const { t, i } of removable.slice(0, count)) kept[t]![i] = 0;
+      return kept;
+    };
+    let [few, many] = [0, removable.length];
+    while (many - few > 1) {
+      const middle = Math.floor((few + many) / 2);
+      if (this.#coderBits(without(middle)) > this.#options.bits) few = middle;
+      else many = middle;
+    }
+    for (const [t, levels] of without(many).entries()) live[t]!.set(levels);
+  }
+
   #whole(live: readonly Int32Array[]): Int32Array[] {
     return this.#tensors.map(({ grid }, t) => {
       const levels = new Int32Array(grid.size);
@@ -244,9 +267,14 @@ export class Squeeze {
     return codedBits(this.#options.shapes, this.#whole(live));
   }
 
-  /** What a file holds of the levels as they are. */
+  /**
+   * What a file holds of the levels as they are. Should they still take more than the budget, those that were nearest to
+   * 0 are left out, as few as will do.
+   */
   async coded(): Promise<LevelWeights> {
-    const levels = this.#whole(await this.#levels());
+    const live = await this.#levels();
+    if (this.#coderBits(live) > this.#options.bits) await this.#trim(live);
+    const levels = this.#whole(live);
     const scales = this.#scales.map((scale, t) => (levels[t]!.some((level) => level !== 0) ? scale : 0));
     return { method: "levels", scales, levels };
   }
