@@ -29,7 +29,7 @@ export {
 } from "./prune.ts";
 export { codebookOf, entryGradients, share, tidy, toValues, type Codebook, type ShareOptions } from "./codebook.ts";
 
-export { lump, type LayerReport, type Lumped, type LumpOptions, type UnitClass } from "./lump/lump.ts";
+export { lump, type Lumped, type LumpedLayer, type LumpOptions, type UnitClass } from "./lump/lump.ts";
 export {
   type ActivationLumped,
   type ActivationLumpOptions,

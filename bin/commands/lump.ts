@@ -1,9 +1,9 @@
 import { type Command, Option } from "commander";
 import {
   type ActivationLumped,
-  type LayerReport,
   lump,
   type Lumped,
+  type LumpedLayer,
   lumpByActivations,
   lumpDictionary,
   pack,
@@ -220,8 +220,8 @@ function compare(before: ArrayLike<number>, after: ArrayLike<number>): { differe
   return { difference, largest };
 }
 
-type AnyLayer = Pick<LayerReport, "name" | "before" | "after"> &
-  Partial<LayerReport> & { readonly replaced?: readonly number[] };
+type AnyLayer = Pick<LumpedLayer, "name" | "before" | "after"> &
+  Partial<LumpedLayer> & { readonly replaced?: readonly number[] };
 
 function sumUnits(layers: readonly AnyLayer[]): { unitsBefore: number; units: number } {
   const sum = (of: "before" | "after"): number => layers.reduce((total, layer) => total + layer[of], 0);

@@ -1,5 +1,5 @@
 import type { Activation } from "../../lib/network.ts";
-import { type LayerReport, reportOf } from "./lump.ts";
+import { type LumpedLayer, reportOf } from "./lump.ts";
 import { dropUnread, lumpStages } from "./lumpStages.ts";
 import { activate, type Range, type Stage } from "./stage.ts";
 
@@ -167,7 +167,7 @@ function stagesOfDictionary({ S, W, b, A }: NeuronDictionary): Stage[] {
 
 export interface LumpedDictionary extends NeuronDictionary {
   /** What happened to each layer from 1 on, its units by their ids. */
-  readonly layers: readonly LayerReport[];
+  readonly layers: readonly LumpedLayer[];
   /** The most that an output can move while the inputs are from -1 to 1, in exact arithmetic. */
   readonly bound: number;
 }

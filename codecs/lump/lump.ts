@@ -23,7 +23,7 @@ export interface UnitClass {
 }
 
 /** What happened to a layer. Units are numbered as they were. */
-export interface LayerReport {
+export interface LumpedLayer {
   readonly name: string;
   readonly before: number;
   readonly after: number;
@@ -40,7 +40,7 @@ export interface Lumped {
   readonly network: Network;
   readonly weights: Weights;
   /** One per layer with weights, the last one too, whose units are the outputs and stay. */
-  readonly layers: readonly LayerReport[];
+  readonly layers: readonly LumpedLayer[];
   /** The most that an output can move, for any image, in exact arithmetic. */
   readonly bound: number;
 }
@@ -84,7 +84,7 @@ export function lump(network: Network, weights: Weights, { tolerance = 0 }: Lump
 }
 
 /** What to say of a layer, when of the units that `fate` keeps only those at the places `read` are read. */
-export function reportOf(fate: Fate, read: readonly number[]): Pick<LayerReport, "classes" | "constant" | "unread"> {
+export function reportOf(fate: Fate, read: readonly number[]): Pick<LumpedLayer, "classes" | "constant" | "unread"> {
   const { leaders, factors, kept } = fate;
   const members = new Map<number, number[]>();
   const constant: number[] = [];
