@@ -1,3 +1,4 @@
+import { log } from "../lib/math.ts";
 import { seedKey, STREAMS, word } from "../lib/random.ts";
 
 /**
@@ -52,6 +53,33 @@ export function entryGradients({ entries, indices }: Codebook, gradients: ArrayL
   const sums = new Float64Array(entries.length);
   for (let i = 0; i < indices.length; i++) sums[indices[i]!]! += gradients[i]!;
   return sums;
+}
+
+export interface RateOptions {
+  /** Weights that have an index, and how many centres they share. */
+  readonly weights: number;
+  readonly centres: number;
+  /** Of a weight before. Default: 32. */
+  readonly bits?: number;
+  /** Weights before, where pruning took some away. Default: `weights`. */
+  readonly before?: number;
+  /** Bits that say where a weight stands. Default: 0, as none was pruned. */
+  readonly indexBits?: number;
+  /** Whether the centres themselves count. Default: true. */
+  readonly codebook?: boolean;
+}
+
+/**
+ * How many times smaller sharing makes weights without entropy coding: `n b / (n log2 k + k b)` for n weights of b bits
+ * and k centres (arXiv 1510.00149, section 3), where places are said too with `indexBits` more for each. Throws
+ * RangeError for more centres than weights.
+ */
+export function sharingRate(options: RateOptions): number {
+  const { weights, centres, bits = 32, before = weights, indexBits = 0, codebook = true } = options;
+  if (!(Number.isInteger(centres) && centres >= 1 && centres <= weights)) {
+    throw new RangeError(`rate: ${weights} weights cannot have ${centres} centres`);
+  }
+  return (before * bits) / (weights * (log(centres) / log(2) + indexBits) + (codebook ? centres * bits : 0));
 }
 
 export interface ShareOptions {

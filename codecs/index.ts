@@ -19,15 +19,32 @@ export type { Metadata } from "./metadata.ts";
 export {
   applyMasks,
   countKept,
+  markPruned,
   masksOf,
   prune,
   pruneTogether,
+  readPruned,
   type Masks,
   type NamedMask,
   type PruneOptions,
   type PruneRule,
 } from "./prune.ts";
-export { codebookOf, entryGradients, share, tidy, toValues, type Codebook, type ShareOptions } from "./codebook.ts";
+export { clearDead, removeDead, type DeadUnits } from "./prune/dead.ts";
+export { rescaleDropout } from "./prune/dropout.ts";
+export {
+  codebookOf,
+  entryGradients,
+  share,
+  sharingRate,
+  tidy,
+  toValues,
+  type Codebook,
+  type RateOptions,
+  type ShareOptions,
+} from "./codebook.ts";
+export { sensitivity, usualShares, type SensitivityOptions, type SensitivityPoint } from "./sensitivity.ts";
+export { chooseWithin, probe, type BudgetGroup, type Probe, type ProbeOptions } from "./sensitivity/budget.ts";
+export { sectionReports, type SectionReport } from "./sectionReports.ts";
 
 export { lump, type Lumped, type LumpedLayer, type LumpOptions, type UnitClass } from "./lump/lump.ts";
 export {
@@ -94,6 +111,7 @@ export {
   type TrainOptions,
 } from "./miracle/miracle.ts";
 export { blocksFor, type BudgetOptions } from "./miracle/budget.ts";
+export { Squeeze, type SqueezeOptions, type SqueezeProgress, type SqueezeState } from "./squeeze/squeeze.ts";
 export type { Rates } from "./miracle/posterior.ts";
 export { Contexts, counting, type Counting, Mixer, type MixingRule } from "./mixing.ts";
 

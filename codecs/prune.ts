@@ -13,9 +13,14 @@ export type Masks = readonly NamedMask[];
 /**
  * What to keep of one tensor. `share`: that share of all its weights, the largest magnitudes (0 to 1).
  * `threshold`: magnitudes from it up. `deviations`: magnitudes from so many standard deviations of its weights up (the
- * population's deviation, of the weights that are not pruned yet).
+ * population's deviation, of the weights that are not pruned yet). `unitDeviations`: the same with a deviation for each
+ * unit, which is an output neuron or a filter: it is that of the unit's own weights.
  */
-export type PruneRule = { readonly share: number } | { readonly threshold: number } | { readonly deviations: number };
+export type PruneRule =
+  | { readonly share: number }
+  | { readonly threshold: number }
+  | { readonly deviations: number }
+  | { readonly unitDeviations: number };
 
 export interface PruneOptions {
   /** What is pruned already and stays so: masks only shrink. */
@@ -26,7 +31,7 @@ export interface PruneOptions {
  * Magnitude pruning (arXiv 1506.02626): decides tensor by tensor which weights to keep. One rule is for every
  * `<layer>.weight`; a record gives each tensor its own, and tensors it does not name stay whole. Of equal magnitudes
  * the lowest index stays. Changes nothing: `applyMasks` does. Throws RangeError for weights that are not finite, rules
- * outside their range and names that do not exist.
+ * outside their range, names that do not exist, and weights without a `<layer>.weight`.
  */
 export function prune(
   weights: Weights,
@@ -40,6 +45,7 @@ export function prune(
       if (!weights.some((tensor) => tensor.name === name)) throw new RangeError(`prune: there is no tensor "${name}"`);
     }
   }
+  if (isRule(rules)) checkMatrices(weights);
   return startMasks(weights, options).map((mask, i) => {
     const tensor = weights[i]!;
     const rule = ruleOf(tensor.name);
@@ -52,6 +58,7 @@ export function prune(
  * magnitudes wherever they are. Of equal magnitudes the first tensor's lowest index stays.
  */
 export function pruneTogether(weights: Weights, share: number, options: PruneOptions = {}): Masks {
+  checkMatrices(weights);
   const masks = startMasks(weights, options);
   const chosen = weights.map((tensor, i) => ({ tensor, i })).filter(({ tensor }) => isMatrix(tensor.name));
   const total = chosen.reduce((sum, { tensor }) => sum + tensor.values.length, 0);
@@ -91,6 +98,28 @@ export function masksOf(weights: Weights): Masks {
   }));
 }
 
+/**
+ * NaN as a notation for "pruned, and to stay so": the weights with 0 in its place, and masks that hold those. Only here
+ * is it one; everywhere else NaN among weights is refused, since in arithmetic it spreads.
+ */
+export function readPruned(weights: Weights): { weights: Weights; masks: Masks } {
+  const masks = weights.map(({ name, shape, values }) => ({
+    name,
+    shape,
+    values: Uint8Array.from(values, (value) => (Number.isNaN(value) ? 0 : 1)),
+  }));
+  return { weights: applyMasks(weights, masks), masks };
+}
+
+/** The other way: the weights with NaN where the masks say pruned. */
+export function markPruned(weights: Weights, masks: Masks): Weights {
+  checkMasks(weights, masks);
+  return weights.map((tensor, i) => {
+    const mask = masks[i]!.values;
+    return { ...tensor, values: tensor.values.map((value, at) => (mask[at] === 1 ? value : NaN)) };
+  });
+}
+
 /** How many weights are kept, all tensors together. */
 export function countKept(masks: Masks): number {
   return masks.reduce((sum, { values }) => sum + values.reduce((kept, value) => kept + value, 0), 0);
@@ -108,12 +137,17 @@ function pruneOne(tensor: NamedArray, before: Uint8Array, rule: PruneRule): Uint
     return keepLargest(values, before, Math.round(rule.share * values.length));
   }
   const [what, factor] =
-    "threshold" in rule ? ["threshold", rule.threshold] : ["number of deviations", rule.deviations];
+    "threshold" in rule
+      ? ["threshold", rule.threshold]
+      : ["number of deviations", "deviations" in rule ? rule.deviations : rule.unitDeviations];
   if (!(factor >= 0 && Number.isFinite(factor))) {
     throw new RangeError(`prune: the ${what} of ${name} must be finite and not negative, got ${factor}`);
   }
-  const threshold = "threshold" in rule ? factor : factor * deviation(values, before);
-  return before.map((kept, i) => (kept === 1 && Math.abs(values[i]!) >= threshold ? 1 : 0));
+  // Units are the last axis of every weight: filters [height, width, in, out], matrices [in, out].
+  const units = "unitDeviations" in rule ? tensor.shape.at(-1)! : 1;
+  const thresholds =
+    "threshold" in rule ? [factor] : deviations(values, before, units).map((deviation) => factor * deviation);
+  return before.map((kept, i) => (kept === 1 && Math.abs(values[i]!) >= thresholds[i % units]! ? 1 : 0));
 }
 
 /** At most `count` of what `before` keeps: the largest magnitudes, and of equal ones those of the lowest index. */
@@ -138,12 +172,22 @@ function keepLargest(values: Float32Array, before: Uint8Array, count: number): U
   });
 }
 
-/** sqrt(mean((w - mean(w))^2)) over what is kept. */
-function deviation(values: Float32Array, kept: Uint8Array): number {
-  const chosen = values.filter((_, i) => kept[i] === 1);
-  if (chosen.length === 0) return 0;
-  const mean = chosen.reduce((sum, value) => sum + value, 0) / chosen.length;
-  return Math.sqrt(chosen.reduce((sum, value) => sum + (value - mean) * (value - mean), 0) / chosen.length);
+/** sqrt(mean((w - mean(w))^2)) over what is kept of each unit; 0 where nothing is. */
+function deviations(values: Float32Array, kept: Uint8Array, units: number): Float64Array {
+  const counts = new Float64Array(units);
+  const means = new Float64Array(units);
+  const squares = new Float64Array(units);
+  for (let i = 0; i < values.length; i++) {
+    if (kept[i] === 0) continue;
+    counts[i % units]! += 1;
+    means[i % units]! += values[i]!;
+  }
+  for (let unit = 0; unit < units; unit++) means[unit]! /= Math.max(1, counts[unit]!);
+  for (let i = 0; i < values.length; i++) {
+    const distance = values[i]! - means[i % units]!;
+    if (kept[i] === 1) squares[i % units]! += distance * distance;
+  }
+  return squares.map((sum, unit) => Math.sqrt(sum / Math.max(1, counts[unit]!)));
 }
 
 function startMasks(weights: Weights, { masks }: PruneOptions): Masks {
@@ -159,6 +203,12 @@ function checkMasks(weights: Weights, masks: Masks): void {
     weights.length === masks.length &&
     weights.every(({ name, values }, i) => masks[i]!.name === name && masks[i]!.values.length === values.length);
   if (!same) throw new RangeError("prune: the masks belong to other weights (names and sizes must be equal, in order)");
+}
+
+function checkMatrices(weights: Weights): void {
+  if (weights.some(({ name }) => isMatrix(name))) return;
+  const names = weights.map(({ name }) => name).join(", ");
+  throw new RangeError(`prune: needs a tensor called <layer>.weight, got ${names === "" ? "none" : names}`);
 }
 
 function isMatrix(name: string): boolean {

@@ -7,6 +7,7 @@ import {
   entryGradients,
   share,
   type ShareOptions,
+  sharingRate,
   tidy,
   toValues,
 } from "../../codecs/codebook.ts";
@@ -126,6 +127,15 @@ test("the worked example of Deep Compression", () => {
     book.entries.map((entry, i) => entry - sums[i]!),
     [-0.97, -0.04, 1.48, 1.96],
   );
+});
+
+test("the rate of sharing is the paper's, and says what codebook and places cost", () => {
+  // 16 weights in 4 values: 512 bits become 32 + 128.
+  assert.equal(sharingRate({ weights: 16, centres: 4 }), 3.2);
+  assert.equal(sharingRate({ weights: 16, centres: 4, codebook: false }), 16);
+  assert.equal(sharingRate({ weights: 16, centres: 4, before: 64, indexBits: 2 }), (64 * 32) / (16 * 4 + 128));
+  assert.throws(() => sharingRate({ weights: 3, centres: 4 }), /3 weights cannot have 4 centres/);
+  assert.throws(() => sharingRate({ weights: 3, centres: 0 }), RangeError);
 });
 
 test("starts are where they are said to be", () => {

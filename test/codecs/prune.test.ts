@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { applyMasks, countKept, masksOf, prune, pruneTogether } from "../../codecs/prune.ts";
+import { applyMasks, countKept, markPruned, masksOf, prune, pruneTogether, readPruned } from "../../codecs/prune.ts";
 import type { Weights } from "../../lib/weights.ts";
 import { smallWeights } from "./arbitraries.ts";
 
@@ -75,6 +75,44 @@ test("thresholds compare magnitudes, and deviations are the population's", () =>
   // What is pruned already does not count: the deviation of 1 and -1 alone is 1.
   const masks = [{ name: "fc1.weight", shape: [4], values: Uint8Array.of(0, 0, 1, 1) }];
   assert.deepEqual(kept(one(2, -2, 1, -1), { deviations: 1 }, { masks }), ["0011"]);
+});
+
+test("the deviation of a unit is that of its own weights, in convolutions too", () => {
+  // Two units, side by side: 2 -2 1 -1 with deviation 1.58, and ten times that.
+  const values = [2, 20, -2, -20, 1, 10, -1, -10];
+  const weights = (shape: number[]): Weights => [{ name: "a.weight", shape, values: Float32Array.from(values) }];
+  for (const shape of [
+    [4, 2],
+    [2, 1, 2, 2],
+  ]) {
+    assert.deepEqual(kept(weights(shape), { unitDeviations: 1 }), ["11110000"]);
+    assert.deepEqual(kept(weights(shape), { deviations: 1 }), ["01010000"]);
+  }
+  fc.assert(
+    fc.property(smallWeights, fc.nat(30), (weights, n) => {
+      const masks = prune(weights, { unitDeviations: n / 10 });
+      for (const [i, { name, shape, values }] of weights.entries()) {
+        if (name.endsWith(".bias")) continue;
+        const units = shape.at(-1)!;
+        for (let unit = 0; unit < units; unit++) {
+          const own = (_: number, at: number): boolean => at % units === unit;
+          const [alone] = kept(one(...values.filter(own)), { deviations: n / 10 });
+          assert.equal([...masks[i]!.values.filter(own)].join(""), alone);
+        }
+      }
+    }),
+  );
+});
+
+test("NaN is read as pruned, and what is pruned can be written as NaN", () => {
+  fc.assert(
+    fc.property(smallWeights, share, (weights, share) => {
+      const masks = prune(weights, { share });
+      const read = readPruned(markPruned(weights, masks));
+      assert.deepEqual(read, { weights: applyMasks(weights, masks), masks });
+    }),
+  );
+  assert.throws(() => prune(one(1, NaN), { share: 0.5 }), /fc1\.weight holds NaN at index 1/);
 });
 
 test("of equal magnitudes the lowest index stays", () => {

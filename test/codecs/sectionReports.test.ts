@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { code, codeExactly, pack, sectionReports, share } from "../../codecs/index.ts";
+import { type CodeOptions } from "../../codecs/code.ts";
+import { softmax } from "../../lib/architectures.ts";
+
+const bias = { tensors: ["fc1.bias"], coded: codeExactly(new Float32Array(10)) };
+
+/** The report of 7,840 weights of which one in `every` is kept, and the size of the whole file. */
+function reportOf(every: number, size: number, options: CodeOptions = {}) {
+  const values = Float32Array.from({ length: 7840 }, (_, i) => (i % every === 0 ? 1 + ((i * 31) % 97) / 97 : 0));
+  const sections = [{ tensors: ["fc1.weight"], coded: code(share(values, { size }), options) }, bias];
+  const file = pack({ network: softmax, sections });
+  return { reports: sectionReports(file), bytes: file.length, values };
+}
+
+test("what sections and their parts take adds up to the file", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 40 }), (every, size) => {
+      const { reports, bytes, values } = reportOf(every, size);
+      // Magic, version, head and checksum stand around the sections.
+      assert.equal(reports.reduce((sum, report) => sum + report.bytes, 0), bytes - 3 - 1 - 1 - 4);
+      const report = reports[0]!;
+      assert.deepEqual(report.tensors, ["fc1.weight"]);
+      assert.deepEqual([report.weights, report.kept], [7840, values.filter((value) => value !== 0).length]);
+      // One byte names the method.
+      assert.equal(report.bytes, 1 + report.codebookBytes + report.placesBytes + report.indicesBytes);
+      assert.equal(report.weightBits, Math.ceil(Math.log2(report.centres!)));
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test("columns are the paper's: bits per weight kept, before coding and after", () => {
+  const { reports } = reportOf(8, 16, { coders: ["huffman"] });
+  const report = reports[0]!;
+  assert.equal(report.method, "sparse codebook");
+  assert.deepEqual([report.kept, report.centres, report.weightBits], [980, 16, 4]);
+  // Gaps of 8, always: 3 bits would need one more each to tell the largest gap from a filler, 4 do not.
+  assert.equal(report.indexBits, 3);
+  assert.equal(report.fixedBytes, 4 * 16 + (980 * (4 + 3 + 1)) / 8);
+  assert.equal(report.codedBits, (8 * report.indicesBytes) / 980);
+  assert.equal(report.codedIndexBits, (8 * report.placesBytes) / 980);
+  assert.ok(report.codedIndexBits < 1.1, "the same gap every time costs a bit with Huffman, at most");
+});
+
+test("what a method has not is null", () => {
+  const values = Float32Array.from({ length: 7840 }, (_, i) => Math.fround(Math.sin(i)));
+  const weight = { tensors: ["fc1.weight"], coded: { method: "float32", values } as const };
+  const [raw, zero] = sectionReports(pack({ network: softmax, sections: [weight, bias] }));
+  assert.deepEqual(
+    [raw!.weightBits, raw!.indexBits, raw!.fixedBytes, raw!.codedIndexBits, raw!.centres],
+    [null, null, null, null, null],
+  );
+  assert.equal(raw!.codedBits, (8 * raw!.bytes) / raw!.kept);
+  assert.deepEqual([zero!.kept, zero!.codedBits, zero!.fixedBytes], [0, null, 0]);
+});
