@@ -45,6 +45,12 @@ test("annotate.ts takes any file, and shortens what is long", () => {
   }
 });
 
+test("miracle.ts trains a file of 200 bytes that reads digits", () => {
+  const said = /^200 bytes instead of 31400; (\d+\.\d) % of new digits are read right\n$/;
+  const found = said.exec(run("examples/miracle.ts"));
+  assert.ok(found !== null && Number(found[1]) > 75, String(found));
+});
+
 suite("the page for browsers", () => {
   const page = readFileSync("examples/browser/index.html", "utf8");
 

@@ -1,6 +1,6 @@
 /**
- * `npm test`. Runs every test/**\/*.test.ts but those of test/slow, or, given arguments, the files whose path contains
- * one of them (`npm test -- test/lib/random`).
+ * `npm test`. Runs every test/**\/*.test.ts but those of test/slow (which `npm run test:slow` runs), or, given
+ * arguments, the files whose path contains one of them (`npm test -- test/lib/random`).
  *
  * A test runner that finds nothing is content, and that is the one lie a suite must not tell. So the run fails when a
  * file or a suite holds no test, when a test is skipped without saying why, and when a whole run executes fewer tests
@@ -52,8 +52,9 @@ function count({ name, nesting, details, skip, todo }: Report): void {
   else if (!holdsTests) faults.push(`${name}: a suite without a test`);
 }
 
-// A file that hangs ends as a failure, well before the five minutes that the whole run may take.
-const events = run({ files: [...paths], concurrency: availableParallelism(), timeout: 240_000 });
+// A file that hangs ends as a failure, well before the five minutes that a whole run may take; slow ones have an hour.
+const timeout = files.some((name) => name.startsWith("test/slow/")) ? 3_600_000 : 240_000;
+const events = run({ files: [...paths], concurrency: availableParallelism(), timeout });
 events.on("test:pass", count);
 events.on("test:fail", (report) => {
   failed = true;

@@ -237,7 +237,7 @@ class Run {
       await miracle.pretrain({ steps: pretraining, rate: cosineRate(rate, { steps: pretraining, end: rate / 20 }) });
     }
     const ratesAt = (mean: number): Rates => ({ mean, deviation: deviationRate * mean, scale: mean / 2 });
-    const cosine = cosineRate(rate, { steps: training, end: rate / 4 });
+    const cosine = cosineRate(rate, { steps: Math.max(1, training), end: rate / 4 });
     await miracle.train({
       steps: training,
       shared: Math.floor(shared * training),
