@@ -97,7 +97,7 @@ export { BitMeter } from "./cost.ts";
 export { nearestScale, scaleOf } from "./scale.ts";
 export type { LevelWeights } from "./levelWeights.ts";
 export type { RandomCode } from "./randomCode.ts";
-export { scalarsOf, type Group, type ScalarsOptions, type TensorScalars } from "./scalars.ts";
+export { placesOf, scalarsOf, type Group, type ScalarsOptions, type TensorScalars } from "./scalars.ts";
 export {
   Miracle,
   type Choice,
@@ -111,6 +111,7 @@ export {
   type TrainOptions,
 } from "./miracle/miracle.ts";
 export { blocksFor, type BudgetOptions } from "./miracle/budget.ts";
+export { refine, type RefineOptions, type RefineProgress, type Slopes } from "./squeeze/refine.ts";
 export { Squeeze, type SqueezeOptions, type SqueezeProgress, type SqueezeState } from "./squeeze/squeeze.ts";
 export type { Rates } from "./miracle/posterior.ts";
 export { Contexts, counting, type Counting, Mixer, type MixingRule } from "./mixing.ts";
