@@ -45,8 +45,8 @@ interface Move {
 const together = 32;
 
 /**
- * Rate-distortion refinement with the real coder: levels move by one, or to zero, where loss + price * bits falls. Which
- * moves are worth a trial the slopes tell and the coder's own prices; whether they stay is measured, in groups. Never
+ * Rate-distortion refinement with the real coder: levels move by one, or to zero, where loss + price * bits falls. The
+ * slopes and the coder's own prices tell which moves are worth a trial; whether they stay is measured, in groups. Never
  * ends with more loss + price * bits than it began with.
  */
 export async function refine(coded: LevelWeights, options: RefineOptions): Promise<LevelWeights> {

@@ -268,8 +268,8 @@ export class Squeeze {
   }
 
   /**
-   * What a file holds of the levels as they are. Should they still take more than the budget, those that were nearest to
-   * 0 are left out, as few as will do.
+   * What a file holds of the levels as they are. Should they still take more than the budget, those that were nearest
+   * to 0 are left out, as few as will do.
    */
   async coded(): Promise<LevelWeights> {
     const live = await this.#levels();
