@@ -13,7 +13,7 @@ function divergencesOf(order: Uint32Array, each: readonly number[], sizes: Uint1
 }
 
 const scalars = fc
-  .array(fc.integer({ min: 0, max: 100 }).map((n) => n / 100), { minLength: 1, maxLength: 120 })
+  .array(fc.integer({ min: 0, max: 100 }).map((n) => n / 100), { minLength: 1, maxLength: 120, size: "max" })
   .chain((each) =>
     fc.record({
       each: fc.constant(each),
