@@ -1,17 +1,28 @@
 import {
   applyMasks,
+  clearDead,
   code,
   type Codebook,
-  masksOf,
+  type Masks,
   prune,
   type PruneRule,
+  pruneTogether,
+  rescaleDropout,
   type Section,
   share,
   type ShareOptions,
   tidy,
 } from "../codecs/index.ts";
 import type { Network, Runtime, Weights } from "../lib/index.ts";
-import { type Dataset, fit, type FitProgress, type SharedGroup, sharedTraining } from "../models/index.ts";
+import {
+  type Dataset,
+  fit,
+  type FitProgress,
+  type Loss,
+  type SharedGroup,
+  sharedTraining,
+  type TrainingAugmentation,
+} from "../models/index.ts";
 
 /** What the lossy steps between training and packing have in common. */
 export interface ChainOptions {
@@ -20,13 +31,26 @@ export interface ChainOptions {
   readonly training: Dataset;
   readonly seed: number;
   readonly batchSize?: number;
+  readonly augmentation?: TrainingAugmentation | undefined;
+  readonly loss?: Loss | undefined;
   readonly signal?: AbortSignal;
   readonly onProgress?: (label: string, progress: FitProgress) => void;
 }
 
+/** Weights of which some are pruned, after so many rounds. */
+export interface Pruned {
+  readonly weights: Weights;
+  readonly masks: Masks;
+  readonly round: number;
+}
+
 export interface RetrainOptions extends ChainOptions {
   /** By the name of the tensor; those without a rule keep all they have. */
-  readonly rules: Readonly<Record<string, PruneRule>>;
+  readonly rules?: Readonly<Record<string, PruneRule>>;
+  /** Or one share of the weights of all layers together. */
+  readonly together?: number | undefined;
+  /** What is pruned already. */
+  readonly masks?: Masks | undefined;
   /** How many times weights are taken away and the others trained again. */
   readonly rounds: number;
   /** Passes over the training images in each round; the last round has `lastEpochs`, if that is given. */
@@ -34,19 +58,30 @@ export interface RetrainOptions extends ChainOptions {
   readonly lastEpochs?: number;
   /** The highest learning rate of each round. */
   readonly rate: number;
+  /** Where an earlier run of the same got to. `weights` and `masks` then say nothing. */
+  readonly from?: Pruned | undefined;
+  /** Called after each round. */
+  readonly onRound?: ((pruned: Pruned) => void | Promise<void>) | undefined;
 }
 
 /**
  * Prunes in rounds, training what is left after each. Shares go down along a cubic ramp, steep first (Zhu & Gupta 2017,
- * arXiv 1710.01878); what is gone stays gone.
+ * arXiv 1710.01878); what is gone stays gone. Dropout gets weaker as connections get fewer.
  */
 export async function pruneAndRetrain(weights: Weights, options: RetrainOptions): Promise<Weights> {
-  const { rules, rounds, epochs, lastEpochs = epochs } = options;
-  let masks = masksOf(weights.map((tensor) => ({ ...tensor, values: tensor.values.map(() => 1) })));
-  for (let round = 1; round <= rounds; round++) {
-    masks = prune(weights, rulesAt(rules, round / rounds), { masks });
+  const { network, rules = {}, together, rounds, epochs, lastEpochs = epochs, from, onRound } = options;
+  const whole = prune(weights, {});
+  let { masks = whole } = options;
+  if (from !== undefined) ({ weights, masks } = from);
+  for (let round = (from?.round ?? 0) + 1; round <= rounds; round++) {
+    const way = round / rounds;
+    masks =
+      together === undefined
+        ? prune(weights, rulesAt(rules, way), { masks })
+        : pruneTogether(weights, shareAt(together, way), { masks });
     const retrained = await fit({
       ...fitOptions(options, rounds === 1 ? "prune" : `prune ${round}/${rounds}`),
+      network: rescaleDropout(network, whole, masks),
       weights: applyMasks(weights, masks),
       masks,
       epochs: round === rounds ? lastEpochs : epochs,
@@ -54,19 +89,20 @@ export async function pruneAndRetrain(weights: Weights, options: RetrainOptions)
       seed: options.seed + round,
     });
     weights = retrained.weights;
+    await onRound?.({ weights, masks, round });
   }
   return weights;
 }
 
 /** The rules at `way` from 0 (nothing is pruned) to 1: only shares change on the way. */
-function rulesAt(rules: RetrainOptions["rules"], way: number): RetrainOptions["rules"] {
-  const ruleAt = (rule: PruneRule): PruneRule =>
-    "share" in rule ? { share: rule.share + (1 - rule.share) * cube(1 - way) } : rule;
+function rulesAt(rules: Readonly<Record<string, PruneRule>>, way: number): Readonly<Record<string, PruneRule>> {
+  const ruleAt = (rule: PruneRule): PruneRule => ("share" in rule ? { share: shareAt(rule.share, way) } : rule);
   return Object.fromEntries(Object.entries(rules).map(([name, rule]) => [name, ruleAt(rule)]));
 }
 
-function cube(x: number): number {
-  return x * x * x;
+function shareAt(share: number, way: number): number {
+  const left = 1 - way;
+  return share + (1 - share) * left * left * left;
 }
 
 export interface ShareAndTuneOptions extends ChainOptions {
@@ -99,31 +135,35 @@ export async function shareAndTune(weights: Weights, options: ShareAndTuneOption
   return groups.map((group, i) => sectionOf({ ...group, book: { ...group.book, entries: trained[i]!.values } }));
 }
 
-export interface CompressOptions extends ChainOptions {
-  readonly rules: RetrainOptions["rules"];
+export interface CompressOptions extends Omit<RetrainOptions, "lastEpochs"> {
   readonly sizes: ShareAndTuneOptions["sizes"];
-  /** Rounds of pruning, and passes over the training images in each; twice as many in the last one. */
-  readonly rounds: number;
-  readonly epochs: number;
   /** Passes that move the centres. */
   readonly tuning: number;
-  readonly rate: number;
 }
 
-/** From trained weights to the sections of a small file: prune and retrain, share values, tune those. */
+/**
+ * From trained weights to the sections of a small file: prune and retrain (twice as long in the last round), clear
+ * units that this leaves dead, share values, tune those.
+ */
 export async function compressChain(weights: Weights, options: CompressOptions): Promise<Section[]> {
   const { epochs, tuning, rate } = options;
   const pruned = await pruneAndRetrain(weights, { ...options, lastEpochs: 2 * epochs });
-  return shareAndTune(pruned, { ...options, start: "linear", epochs: tuning, rate: 0.3 * rate });
+  const { weights: cleared } = clearDead(options.network, pruned);
+  return shareAndTune(cleared, { ...options, start: "linear", epochs: tuning, rate: tuningRate * rate });
 }
 
+/** Of the rate of retraining: a centre moves all its members, and has come near to its place by then. */
+export const tuningRate = 0.3;
+
 function fitOptions(options: ChainOptions & { readonly rate: number }, label: string) {
-  const { runtime, network, training, batchSize, signal, onProgress, rate } = options;
+  const { runtime, network, training, batchSize, augmentation, loss, signal, onProgress, rate } = options;
   return {
     runtime,
     network,
     data: { train: training },
     batchSize,
+    augmentation,
+    loss,
     signal,
     schedule: { name: "cosine", rate } as const,
     onProgress: (progress: FitProgress) => onProgress?.(label, progress),
@@ -136,7 +176,8 @@ interface Group {
   readonly book: Codebook;
 }
 
-function groupsOf(weights: Weights): Omit<Group, "book">[] {
+/** The tensors that have a codebook in common: each matrix alone, and all biases together. */
+export function groupsOf(weights: Weights): { readonly name: string; readonly tensors: Weights }[] {
   const isMatrix = ({ name }: Weights[number]): boolean => name.endsWith(".weight");
   const biases = weights.filter((tensor) => !isMatrix(tensor));
   return [

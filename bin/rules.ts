@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "commander";
 import type { PruneRule } from "../codecs/index.ts";
-import type { Network } from "../lib/index.ts";
+import { type Network, parametersOf, sizeOf } from "../lib/index.ts";
 import { UsageError } from "./errors.ts";
 
 /** A number for all layers, or numbers by layer: `0.1`, or `fc1=0.08,fc2=0.09`. */
@@ -43,17 +43,37 @@ function byTensor(numbers: PerLayer, network: Network, rest: PerLayer = {}): Map
 
 /** Rules of pruning, all of one kind. Layers without a number keep all they have. */
 export function rulesOf(
-  kind: "share" | "deviations",
+  kind: "share" | "threshold" | "deviations" | "unitDeviations",
   numbers: PerLayer,
   network: Network,
   rest?: PerLayer,
 ): Readonly<Record<string, PruneRule>> {
-  const ruleOf = (value: number): PruneRule => (kind === "share" ? { share: value } : { deviations: value });
+  const ruleOf = (value: number): PruneRule => {
+    switch (kind) {
+      case "share":
+        return { share: value };
+      case "threshold":
+        return { threshold: value };
+      case "deviations":
+        return { deviations: value };
+      case "unitDeviations":
+        return { unitDeviations: value };
+    }
+  };
   return Object.fromEntries([...byTensor(numbers, network, rest)].map(([name, value]) => [name, ruleOf(value)]));
 }
 
-/** How many values the tensors of each group share: 2^bits, and of all biases together as many as of any layer. */
+/**
+ * How many values the tensors of each group share: 2^bits, and of all biases together as many as of any layer. Throws
+ * UsageError where `bits` asks for more values than a layer has weights; `rest` gives those fewer.
+ */
 export function sizesOf(bits: PerLayer, network: Network, rest: PerLayer): Readonly<Record<string, number>> {
+  const asked = byTensor(bits, network);
+  for (const { name, shape } of parametersOf(network)) {
+    const size = 2 ** (asked.get(name) ?? 0);
+    const count = sizeOf(shape);
+    if (size > count) throw new UsageError(`${name} has ${count} weights, which cannot share ${size} values`);
+  }
   const sizes = [...byTensor(bits, network, rest)].map(([name, count]) => [name, 2 ** count] as const);
   return { ...Object.fromEntries(sizes), biases: Math.max(...sizes.map(([, size]) => size)) };
 }

@@ -9,6 +9,8 @@ import { register as miracle } from "./miracle.ts";
 import { register as prune } from "./prune.ts";
 import { register as quantize } from "./quantize.ts";
 import { register as reduce } from "./reduce.ts";
+import { register as report } from "./report.ts";
+import { register as sensitivity } from "./sensitivity.ts";
 import { register as squeeze } from "./squeeze.ts";
 import { register as start } from "./start.ts";
 import { register as train } from "./train.ts";
@@ -21,5 +23,5 @@ export type Register = (program: Command) => void;
 /** In the order in which help lists them. */
 export const commands: readonly Register[] = [
   start, train, prune, quantize, lump, reduce, compress, miracle, squeeze,
-  inspect, verify, evaluate, importFile, zoo, devices,
+  inspect, report, sensitivity, verify, evaluate, importFile, zoo, devices,
 ];

@@ -25,10 +25,10 @@ export function register(program: Command): void {
     .option("--rate <number>", "the highest learning rate of the values", positive, 0.0003);
   withJob(command, "kilonet quantize pruned.knet --bits 5 -o small.knet");
   command.action((path: string, options: QuantizeOptions) =>
-    runJob(path, options, ({ network, weights, chain }) => {
+    runJob(path, options, async ({ network, weights, chain }) => {
       const { start, epochs, rate } = options;
       const sizes = sizesOf(options.bits, network, usualBits);
-      return shareAndTune(weights, { ...chain, sizes, start, epochs, rate });
+      return { sections: await shareAndTune(weights, { ...chain, sizes, start, epochs, rate }) };
     }),
   );
 }

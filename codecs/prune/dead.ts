@@ -31,7 +31,7 @@ export function clearDead(network: Network, weights: Weights): { weights: Weight
       }
     }
   }
-  const cleared = new Map(
+  const cleared = new Map<string, Float32Array>(
     stages.flatMap(({ layer, weight, bias }) => [
       [`${layer.name}.weight`, weight] as const,
       ...(bias === undefined ? [] : [[`${layer.name}.bias`, bias] as const]),

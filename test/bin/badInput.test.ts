@@ -184,12 +184,14 @@ suite("wrong use is told from failure by its exit code", { concurrency: 2 }, () 
   refuses("not whole", `${train} --epochs 1.5`, 2, /'--epochs <count>' argument '1\.5' is invalid\. .* whole number/);
   refuses("none", `${train} --epochs 0`, 2, /whole number from 1 to 100000\.$/);
   refuses("a seed below 0", `${train} --seed -1`, 2, /whole number from 0 to 4503599627370496\.$/);
-  refuses("no such model", `${train} --model lenet4`, 2, /Allowed choices are lenet5, lenet300, softmax, linear, cnn1024\.$/);
+  const models = /Allowed choices are lenet5, lenet300, softmax, linear, cnn1024\.$/;
+  refuses("no such model", `${train} --model lenet4`, 2, models);
   refuses("no such device", `${train} --device abacus`, 2, /Allowed choices are wasm, reference, gpu\.$/);
   refuses("a decay of 1", `${train} --average 1`, 2, /a number from 0 to below 1\.$/);
   refuses("not of Adam", `${train} --momentum 0.9`, 2, /^train: --momentum and --nesterov belong to sgd/);
   refuses("no momentum", `${train} --optimizer sgd --nesterov`, 2, /^train: --nesterov needs a --momentum above 0$/);
-  refuses("no rule", `prune ${good}`, 2, "prune: needs --share or --deviations");
+  refuses("no rule", `prune ${good}`, 2, /^prune: needs --share, --threshold, .* --together or --nan$/);
+  refuses("no share", `prune ${good} --together 0`, 2, /It must be a number above 0 and at most 1\.$/);
   refuses("two rules", `prune ${good} --share 0.5 --deviations 1`, 2, /cannot be used with option '--share/);
   refuses("above 1", `prune ${good} --share 1.5`, 2, /It must be a number above 0 and at most 1\.$/);
   refuses("a pair cut short", `prune ${good} --share fc1=`, 2, /It must be a number above 0 and at most 1\.$/);
@@ -198,6 +200,12 @@ suite("wrong use is told from failure by its exit code", { concurrency: 2 }, () 
   refuses("no such layer", `prune ${good} --share fc9=0.1`, 2, layer);
   refuses("no such layer", `quantize ${good} --bits fc9=4`, 2, layer);
   refuses("13 bits", `compress ${good} --bits 13`, 2, /It must be a whole number from 1 to 12\.$/);
+  const either = "compress: --bytes searches for what --share and --bits say; choose one";
+  refuses("both", `compress ${good} --bits 3 --bytes 900`, 2, either);
+  refuses("no such layer", "sensitivity FILE/good.knet --layers conv1", 2, layer.replace("fc9", "conv1"));
+  refuses("a share above 1", "sensitivity FILE/good.knet --shares 0.5,2", 2, /at most 1\.$/);
+  const alone = "--original belongs to --augment, which is missing";
+  refuses("copies of none", `prune ${good} --share 0.5 --original 0.5`, 2, alone);
 });
 
 test("and after all of them nothing is left behind", () => assert.deepEqual(contentsOf(folder), unchanged));

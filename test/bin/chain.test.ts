@@ -48,7 +48,7 @@ suite("the chain", () => {
 
   test("a network of zeros has a file too", async () => {
     const zeros = weights.map((tensor) => ({ ...tensor, values: tensor.values.map(() => 0) }));
-    const sizes = sizesOf(4, network, {});
+    const sizes = sizesOf(3, network, {});
     const sections = await shareAndTune(zeros, { ...common, sizes, start: "linear", epochs: 1 });
     const read = toWeights(unpack(pack({ network, sections })));
     assert.deepEqual(read, zeros);

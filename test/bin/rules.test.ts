@@ -34,6 +34,13 @@ suite("numbers by layer", () => {
     assert.deepEqual(sizesOf({ fc2: 6 }, lenet300, 4), sizes);
   });
 
+  test("never ask for more values than a layer has weights", () => {
+    assert.throws(() => sizesOf({ fc3: 10 }, lenet300, 4), /^UsageError: fc3.weight has 1000 weights, .* share 1024 v/);
+    assert.throws(() => sizesOf(10, lenet300, {}), UsageError);
+    // What nobody asked for is given as far as it goes.
+    assert.equal(sizesOf({}, lenet300, 10)["fc3.weight"], 1024);
+  });
+
   test("of layers that are not there are used wrongly", () => {
     assert.throws(() => rulesOf("share", { conv1: 0.5 }, lenet300), UsageError);
   });
