@@ -192,7 +192,7 @@ suite("wrong use is told from failure by its exit code", { concurrency: 2 }, () 
   refuses("no momentum", `${train} --optimizer sgd --nesterov`, 2, /^train: --nesterov needs a --momentum above 0$/);
   refuses("no rule", `prune ${good}`, 2, /^prune: needs --share, --threshold, .* --together or --nan$/);
   refuses("no share", `prune ${good} --together 0`, 2, /It must be a number above 0 and at most 1\.$/);
-  refuses("two rules", `prune ${good} --share 0.5 --deviations 1`, 2, /cannot be used with option '--share/);
+  refuses("two rules", `prune ${good} --share 0.5 --deviations 1`, 2, /cannot be used with option '--deviations/);
   refuses("above 1", `prune ${good} --share 1.5`, 2, /It must be a number above 0 and at most 1\.$/);
   refuses("a pair cut short", `prune ${good} --share fc1=`, 2, /It must be a number above 0 and at most 1\.$/);
   refuses("a pair twice", `prune ${good} --share fc1=0.1,fc1=0.2`, 2, /layer=number once for each layer/);
