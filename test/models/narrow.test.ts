@@ -3,9 +3,9 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { parametersOf } from "../../lib/architectures.ts";
 import { sizeOf } from "../../lib/shape.ts";
-import { seedKey, word } from "../../lib/random.ts";
+import { permutation, seedKey, word } from "../../lib/random.ts";
 import { placesOf, scalarsOf } from "../../codecs/scalars.ts";
-import { evaluate, initialise, lenet300, lenet5, narrow, predict, softmax } from "../../models/index.ts";
+import { evaluate, initialise, lenet300, lenet5, narrow, predict, softmax, strongest } from "../../models/index.ts";
 import { devices, runtimeOf } from "../lib/runtimes.ts";
 import { smallData, smallNetwork } from "./small.ts";
 
@@ -78,4 +78,50 @@ test("narrow: counts that the layers do not have", () => {
     });
   }
   assert.throws(() => narrow(softmax, [3]), /softmax takes 0 live counts, got 1/);
+});
+
+test("strongest: units that were spread among dead ones are found, and go in order", () => {
+  fc.assert(
+    fc.property(counts, fc.nat({ max: 1000 }), (live, seed) => {
+      const few = narrow(small, live);
+      const weights = initialise(few, seed).map(({ name, shape, values }) => ({
+        name,
+        shape,
+        values: values.map((_, i) => 0.1 + (word(seedKey(seed), 0, 0, i) % 100) / 100),
+      }));
+      // Live units move from the front to anywhere: unit u of a layer to place order[u].
+      const whole = parametersOf(small);
+      const matrices = whole.filter(({ shape }) => shape.length > 1);
+      const orders = matrices.map(({ shape }, layer) => {
+        const all = Array.from(permutation(shape.at(-1)!, seedKey(seed), { stream: 200, block: layer }));
+        return layer < live.length ? all.slice(0, live[layer]).sort((a, b) => a - b) : [...all].sort((a, b) => a - b);
+      });
+      let layer = -1;
+      const spread = whole.map(({ name, shape }, t) => {
+        if (shape.length > 1) layer += 1;
+        const values = new Float32Array(sizeOf(shape));
+        const columns = shape.at(-1)!;
+        const { shape: from, values: given } = weights[t]!;
+        const before = shape.length > 1 && layer > 0 ? orders[layer - 1]! : undefined;
+        const outputsBefore = layer > 0 ? matrices[layer - 1]!.shape.at(-1)! : 1;
+        const narrowColumns = from.at(-1)!;
+        for (let i = 0; i < given.length; i++) {
+          const [row, column] = [Math.floor(i / narrowColumns), i % narrowColumns];
+          const channels = before?.length ?? 1;
+          const pixel = Math.floor(row / channels);
+          const place = before === undefined ? row : pixel * outputsBefore + before[row % channels]!;
+          values[place * columns + orders[layer]![column]!] = given[i]!;
+        }
+        return { name, shape, values };
+      });
+      assert.deepEqual(strongest(small, spread, live), weights);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test("strongest: weights of another network are a RangeError", () => {
+  const weights = initialise(lenet300, 1);
+  assert.throws(() => strongest(lenet5, weights, [5, 10, 16]), /these are not the weights of lenet5/);
+  assert.throws(() => strongest(lenet300, weights, [301, 2]), RangeError);
 });
