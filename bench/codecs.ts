@@ -6,13 +6,17 @@
  */
 import os from "node:os";
 import zlib from "node:zlib";
+import { findMnist, openData } from "../bin/node/index.ts";
 import { ByteReader, ByteWriter } from "../codecs/bytes.ts";
 import { Budget, type Codec } from "../codecs/codec.ts";
 import { chooseHuffman, huffman } from "../codecs/huffman.ts";
 import { codedBits, levels } from "../codecs/levels.ts";
 import { Context, RangeDecoder, RangeEncoder } from "../codecs/range.ts";
+import { applyMasks, prune } from "../codecs/prune.ts";
 import { chooseRans, rans } from "../codecs/rans.ts";
 import { chooseSparse, nonzeroPositions, sparse } from "../codecs/sparse.ts";
+import { createRuntime, parametersOf } from "../lib/index.ts";
+import { fit, lenet300, lenet5 } from "../models/index.ts";
 import { bellSymbols, entropyBytes, prunedNetwork, uniforms } from "../test/codecs/yardstick.ts";
 
 const rounds = roundsAsked(process.argv.slice(2));
@@ -88,7 +92,7 @@ const zstd = (bytes: Uint8Array): number | undefined => {
 console.log(`Node ${process.version}, ${os.cpus()[0]?.model.trim()}, ${os.cpus().length} cores, ${rounds} rounds.`);
 bell();
 bits();
-networks();
+await networks();
 positions();
 
 /** The yardstick of section 7 and 8: symbols of a bell curve. */
@@ -188,18 +192,49 @@ function bits(): void {
   );
 }
 
+/**
+ * LeNets that were trained on MNIST for three epochs, pruned to a share, trained for two more, and rounded to an even
+ * grid of a third of the root mean square of what is left.
+ */
+async function trainedNetworks(): Promise<(readonly [string, readonly (readonly number[])[], Int32Array[]])[]> {
+  if ((await findMnist()) === null) {
+    console.log("\nMNIST is not there (see KILONET_DATA): no trained networks.");
+    return [];
+  }
+  const { training } = await (await openData("mnist")).learning();
+  const found = [];
+  for (const [network, kept] of [
+    [lenet300, 0.08],
+    [lenet5, 0.08],
+  ] as const) {
+    const runtime = await createRuntime();
+    const options = { runtime, network, data: { train: training }, seed: 1 };
+    const { weights } = await fit({ ...options, epochs: 3 });
+    const masks = prune(weights, { share: kept });
+    const pruned = await fit({ ...options, epochs: 2, weights: applyMasks(weights, masks), masks });
+    await runtime.close();
+    const levels = pruned.weights.map(({ values }) => {
+      const left = values.filter((value) => value !== 0);
+      const step = Math.sqrt(left.reduce((sum, value) => sum + value * value, 0) / left.length) / 3;
+      return Int32Array.from(values, (value) => Math.round(value / step));
+    });
+    found.push([`${network.name}, trained`, parametersOf(network).map(({ shape }) => shape), levels] as const);
+  }
+  return found;
+}
+
 /** Levels as pruning and quantization leave them. */
-function networks(): void {
-  console.log("\n## Levels of pruned, quantized networks (synthetic), bytes");
+async function networks(): Promise<void> {
+  console.log("\n## Levels of pruned, quantized networks, bytes");
   const dense = [[784, 300], [300], [300, 100], [100], [100, 10], [10]];
   const small = [[5, 5, 1, 6], [6], [5, 5, 6, 12], [12], [192, 20], [20], [20, 10], [10]];
   const rows: string[][] = [];
   const speeds: string[][] = [];
-  for (const [name, shapes] of [
-    ["LeNet-5, live part", small],
-    ["LeNet-300-100", dense],
+  for (const [name, shapes, network] of [
+    ["LeNet-5, live part, synthetic", small, prunedNetwork(small)],
+    ["LeNet-300-100, synthetic", dense, prunedNetwork(dense)],
+    ...(await trainedNetworks()),
   ] as const) {
-    const network = prunedNetwork(shapes);
     const inHuffman = network.reduce((sum, row) => sum + huffmanBytes(row), 0);
     const nonzero = network.reduce((sum, row) => {
       const values = row.filter((value) => value !== 0);
