@@ -26,21 +26,25 @@ test("--help prints how to use it, and is no error", () => {
 test("every command has --json, a seed where it draws, and help that ends with an example of it", () => {
   const program = new Command("kilonet");
   for (const register of commands) register(program);
-  const seeded = program.commands.filter(({ options }) => options.some(({ long }) => long === "--seed"));
+  /** Those that do something: of `zoo`, what comes after it. */
+  const leaves = program.commands.flatMap((command) => (command.commands.length > 0 ? command.commands : [command]));
+  const seeded = leaves.filter(({ options }) => options.some(({ long }) => long === "--seed"));
   assert.deepEqual(
     seeded.map((command) => command.name()),
-    ["start", "train", "prune", "quantize", "compress"],
+    ["start", "train", "prune", "quantize", "compress", "miracle", "squeeze"],
   );
-  for (const command of program.commands) {
-    const name = command.name();
+  for (const command of leaves) {
+    const group = command.parent === program ? [] : [command.parent!.name()];
+    const name = [...group, command.name()].join(" ");
     assert.ok(command.options.some(({ long }) => long === "--json"), name);
     let help = "";
     command.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
     const examples = /\nExample:\n((?: {2}\$ .+\n)+)$/.exec(help)?.[1]!.trimEnd().split("\n") ?? [];
     assert.ok(examples.length > 0, help);
     for (const example of examples) {
-      const [, said, ...words] = example.replace(/^ {2}\$ /, "").split(" ");
-      assert.equal(said, name);
+      const [, ...all] = example.replace(/^ {2}\$ /, "").split(" ");
+      const words = all.slice(group.length + 1);
+      assert.equal(all.slice(0, group.length + 1).join(" "), name);
       assert.deepEqual(command.parseOptions(words).unknown, [], example);
     }
   }
