@@ -4,7 +4,6 @@ import {
   type Group,
   type Metadata,
   Miracle,
-  type MiracleLoss,
   type MiracleProgress,
   type MiracleState,
   type ModelFile,
@@ -21,17 +20,13 @@ import {
   type Weights,
 } from "../../lib/index.ts";
 import {
-  augment,
   type AugmentOptions,
-  type Batch,
-  batchesOf,
   checkIdentity,
   type Dataset,
   digest,
   digestOfData,
   type Evaluation,
   evaluate,
-  forward,
   hardLabels,
   initialise,
   type Json,
@@ -41,6 +36,7 @@ import {
   readCheckpoint,
   writeCheckpoint,
 } from "../../models/index.ts";
+import { lossOnPictures } from "./pictures.ts";
 
 /** How a network becomes a file by MIRACLE. What is left out comes from `miracleRecipe`. */
 export interface MiracleRecipe {
@@ -205,6 +201,7 @@ class Run {
   constructor(network: Network, data: Images, given: MiracleRunOptions) {
     const options = settled(network, given);
     const { runtime, live, groups, bits, seed, weights, samples, deviation, choice } = options;
+    const { batch, copies, original, augment, loss = hardLabels } = options;
     this.#options = options;
     this.#network = network;
     this.#narrow = live === undefined ? network : narrow(network, live);
@@ -216,7 +213,10 @@ class Run {
       start: weights ?? initialise(this.#narrow, seed),
       live,
       groups,
-      loss: this.#loss(),
+      loss: lossOnPictures({
+        ...{ runtime, network: this.#narrow, training: data.training, batch, samples, seed, copies, original },
+        ...{ augment, loss },
+      }),
       bits,
       blocks: this.#blocks,
       seed,
@@ -290,38 +290,6 @@ class Run {
       augmentation: (augmentation ?? null) as Json,
       ...{ bytes, seed, bits, pretraining, training, refit, batch, samples, rate, refitRate, deviationRate },
       ...{ deviation, shared, copies, original },
-    };
-  }
-
-  /** The loss of a sample's part of the step's batch. */
-  #loss(): MiracleLoss {
-    const { runtime, batch: size, samples: draws, seed, copies, original, augment: particulars } = this.#options;
-    const { loss = hardLabels } = this.#options;
-    const [network, { training }] = [this.#narrow, this.#data];
-    const { height, width, channels } = network.input;
-    const augmentation = copies === 0 ? undefined : { seed, ...particulars, copies, original };
-    const pool = augmentation === undefined ? undefined : augment(training, augmentation);
-    const batches = batchesOf(training, network.input, { size, seed, augmentation, pool });
-    if (batches.size % draws !== 0) {
-      throw new RangeError(`miracle: a batch of ${batches.size} images cannot be shared by ${draws} samples`);
-    }
-    if (loss.pictures !== undefined && loss.pictures !== batches.pictures) {
-      throw new RangeError(`miracle: the loss knows ${loss.pictures} pictures, training has ${batches.pictures}`);
-    }
-    const pixels = height * width * channels;
-    let batch: Batch | undefined;
-    let at = -1;
-    return (parameters, { step, sample, samples }) => {
-      // All samples of a step share one batch.
-      if (batch === undefined || step !== at) [batch, at] = [batches.at(step), step];
-      const { images, labels, indices } = batch;
-      const each = batches.size / samples;
-      const [from, to] = [sample * each, (sample + 1) * each];
-      const seen = runtime.tensor(images.subarray(from * pixels, to * pixels), [each, height, width, channels]);
-      const answers = runtime.tensor(labels.subarray(from, to));
-      const logits = forward(network, parameters, seen);
-      const places = indices.subarray(from, to);
-      return loss.of({ logits, labels: answers, indices: places, trained: parameters, parameters, step });
     };
   }
 

@@ -1,5 +1,13 @@
 import type { Network, Runtime, Tensor } from "../../lib/index.ts";
-import { augment, type AugmentOptions, batchesOf, type Dataset, forward, type Loss } from "../../models/index.ts";
+import {
+  augment,
+  type AugmentOptions,
+  type Batch,
+  batchesOf,
+  type Dataset,
+  forward,
+  type Loss,
+} from "../../models/index.ts";
 
 export interface PicturesOptions {
   readonly runtime: Runtime;
@@ -7,6 +15,8 @@ export interface PicturesOptions {
   readonly training: Dataset;
   /** Images per step. */
   readonly batch: number;
+  /** Samples of the weights that share a step's images. Default: 1. */
+  readonly samples?: number;
   readonly seed: number;
   /** Copies of each image to train on as well, what they are like, and the share of pictures that are originals. */
   readonly copies: number;
@@ -24,7 +34,8 @@ export interface Part {
 
 /**
  * The loss of a network's tensors on a step's pictures, for methods that train by themselves. Copies are made once,
- * before the first step. RangeError where samples cannot share a batch evenly.
+ * before the first step. RangeError, before the first step as well, where samples cannot share a batch evenly and for a
+ * loss that knows other pictures than these.
  */
 export function lossOnPictures(options: PicturesOptions): (parameters: readonly Tensor[], part: Part) => Tensor {
   const { runtime, network, training, batch: size, seed, copies, original, loss } = options;
@@ -32,13 +43,22 @@ export function lossOnPictures(options: PicturesOptions): (parameters: readonly 
   const augmentation = copies === 0 ? undefined : { seed, ...options.augment, copies, original };
   const pool = augmentation === undefined ? undefined : augment(training, augmentation);
   const batches = batchesOf(training, network.input, { size, seed, augmentation, pool });
+  const shareOf = (samples: number): number => {
+    if (batches.size % samples === 0) return batches.size / samples;
+    throw new RangeError(`pictures: a batch of ${batches.size} images cannot be shared by ${samples} samples`);
+  };
+  shareOf(options.samples ?? 1);
+  if (loss.pictures !== undefined && loss.pictures !== batches.pictures) {
+    throw new RangeError(`pictures: the loss knows ${loss.pictures} pictures, training has ${batches.pictures}`);
+  }
   const pixels = height * width * channels;
+  let batch: Batch | undefined;
+  let at = -1;
   return (parameters, { step, sample = 0, samples = 1 }) => {
-    const { images, labels, indices } = batches.at(step);
-    const each = batches.size / samples;
-    if (!Number.isInteger(each)) {
-      throw new RangeError(`batch: ${batches.size} images cannot be shared by ${samples} samples`);
-    }
+    // All samples of a step share one batch.
+    if (batch === undefined || step !== at) [batch, at] = [batches.at(step), step];
+    const { images, labels, indices } = batch;
+    const each = shareOf(samples);
     const [from, to] = [sample * each, (sample + 1) * each];
     const seen = runtime.tensor(images.subarray(from * pixels, to * pixels), [each, height, width, channels]);
     const answers = runtime.tensor(labels.subarray(from, to));
