@@ -1,12 +1,13 @@
-import { type Command } from "commander";
+import { type Command, Option } from "commander";
 import { markPruned, type Probe, readPruned, type Section } from "../../codecs/index.ts";
 import { checkIdentity, digest, digestOfData, evaluate, type Json, take, writeCheckpoint } from "../../models/index.ts";
+import { compressByMethod } from "../byMethod.ts";
 import { type BudgetState, compressWithin, noBudgetState } from "../budget.ts";
 import { compressChain } from "../chain.ts";
 import type { CheckpointFile } from "../checkpoint.ts";
 import { UsageError } from "../errors.ts";
 import { type Job, type JobOptions, type Made, runJob, withJob } from "../job.ts";
-import { positive, share, whole } from "../options.ts";
+import { counts, positive, share, whole } from "../options.ts";
 import { recipeFor } from "../recipes.ts";
 import { perLayer, type PerLayer, rulesOf, sizesOf } from "../rules.ts";
 import { grouped, table } from "../table.ts";
@@ -15,6 +16,8 @@ interface CompressOptions extends JobOptions {
   readonly share?: PerLayer;
   readonly bits?: PerLayer;
   readonly bytes?: number;
+  readonly codec: "chain" | "miracle" | "squeeze";
+  readonly live?: readonly number[];
   readonly rounds: number;
   readonly epochs: number;
   readonly tuning: number;
@@ -28,12 +31,17 @@ const probed = 2000;
 
 /** `kilonet compress`: the whole chain from a trained network to a small file. */
 export function register(program: Command): void {
+  const codec = new Option("--codec <name>", "the chain, or a method that trains on for a file of --bytes")
+    .choices(["chain", "miracle", "squeeze"])
+    .default("chain");
   const command = program
     .command("compress")
     .description("a trained network to a small file in one go: prune and retrain, share values, code")
     .option("--share <number>", "of weights to keep: 0.1, or fc1=0.08,fc2=0.09 (default: by network)", perLayer(share))
     .option("--bits <count>", "2^bits values a layer: 5, or fc1=5,fc2=6 (default: by network)", perLayer(whole(1, 12)))
     .option("--bytes <count>", "of the whole file at most: searches for shares and bits that lose least", whole(1))
+    .addOption(codec)
+    .option("--live <counts>", "with those two: units to keep of each layer but the last (default: by network)", counts)
     .option("--rounds <count>", "how often weights are taken away", whole(1, 100), 4)
     .option("--epochs <count>", "passes over the training images in each round, twice in the last", whole(1, 1e4), 2)
     .option("--tuning <count>", "passes that then move the shared values", whole(0, 1e4), 2)
@@ -42,10 +50,19 @@ export function register(program: Command): void {
     .option("--resume [file]", "go on from a checkpoint (default: the one above)");
   withJob(command, "kilonet compress digits.knet --data mnist -o small.knet");
   command.action((path: string, options: CompressOptions) => {
-    if (options.bytes !== undefined && (options.share !== undefined || options.bits !== undefined)) {
-      throw new UsageError("compress: --bytes searches for what --share and --bits say; choose one");
+    const { codec, bytes, live, share, bits } = options;
+    if (codec === "chain") {
+      if (bytes !== undefined && (share !== undefined || bits !== undefined)) {
+        throw new UsageError("compress: --bytes searches for what --share and --bits say; choose one");
+      }
+      if (live !== undefined) throw new UsageError("compress: --live belongs to --codec miracle or squeeze");
+      return runJob(path, options, (job) => compress(job, options), { resumable: options });
     }
-    return runJob(path, options, (job) => compress(job, options), { resumable: options });
+    if (bytes === undefined) throw new UsageError(`compress: --codec ${codec} needs to know how many --bytes`);
+    if (share !== undefined || bits !== undefined) {
+      throw new UsageError("compress: --share and --bits belong to --codec chain");
+    }
+    return runJob(path, options, (job) => compressByMethod(job, { codec, bytes, live }), { resumable: options });
   });
 }
 
