@@ -4,7 +4,11 @@ import { largestBlock } from "../randomCode.ts";
  * Sizes of blocks, in the order of scalars, of about equal KL: each block ends where the KL so far is nearest to its
  * share of the whole.
  */
-export function cutEqually(order: Uint32Array, divergences: ArrayLike<number>, blocks: number): Uint16Array {
+export function cutEqually(
+  order: Uint32Array,
+  divergences: ArrayLike<number>,
+  blocks: number,
+): Uint16Array<ArrayBuffer> {
   const total = order.reduce((sum, s) => sum + divergences[s]!, 0);
   const sizes = new Uint16Array(blocks);
   let [at, sum] = [0, 0];

@@ -8,8 +8,7 @@ import type { Weights } from "../../lib/weights.ts";
 import type { RandomCode } from "../randomCode.ts";
 import { type Group, scalarsOf, type TensorScalars } from "../scalars.ts";
 import { scaleOf } from "../scale.ts";
-import { blankCode } from "./budget.ts";
-import { cutEqually } from "./cutEqually.ts";
+import { blankCode, cutToFit } from "./budget.ts";
 import { Posterior, type Rates } from "./posterior.ts";
 import { type PriceOptions, Prices } from "./prices.ts";
 import { drawn, largest, largestFew, scores, type Target, type Weighing } from "./score.ts";
@@ -51,6 +50,7 @@ export interface MiracleOptions {
   readonly loss: MiracleLoss;
   /** Bits per block, 4 to 20. */
   readonly bits: number;
+  /** What `blocksFor` says. Cut to equal KL, they become as many as fit in the same bytes: a few more or fewer. */
   readonly blocks: number;
   /** Settles all draws of the file, and the noise of training. From 0 to 2^32 - 1; below 128 it takes one byte. */
   readonly seed: number;
@@ -67,7 +67,10 @@ export interface MiracleOptions {
   readonly prices?: PriceOptions | undefined;
   /** Default: the sample with the largest importance weight. */
   readonly choice?: Choice | undefined;
-  /** Blocks of equal size, or cut to equal KL when coding begins, which spends bits on their sizes. Default: size. */
+  /**
+   * Blocks of equal size, or cut to equal KL when coding begins, which spends bits on their sizes: `blocksFor` must
+   * know. Default: size.
+   */
   readonly equal?: "size" | "divergence" | undefined;
   /** Called every ten steps and after each block. What it returns is awaited; throwing ends the phase. */
   readonly onProgress?: ((progress: MiracleProgress) => void | Promise<void>) | undefined;
@@ -228,7 +231,9 @@ export class Miracle {
     await this.#skipPretraining();
     this.#endTraining();
     if (this.#scales === null) await this.#freezeScales();
-    if (this.#options.equal === "divergence" && this.#sizes === null) await this.#cutEqually();
+    if (this.#options.equal === "divergence" && this.#sizes === null && this.#indices.length === 0) {
+      await this.#cutEqually();
+    }
     const stepsAfter = (block: number): number => (typeof refit === "number" ? refit : refit(block));
     for (;;) {
       const coded = this.#indices.length;
@@ -389,11 +394,11 @@ export class Miracle {
   async #cutEqually(): Promise<void> {
     const { runtime } = this.#options;
     const each = await runtime.step(() => this.#posterior.divergences()).read();
-    this.#sizes = cutEqually(this.#posterior.order, each, this.#blocks);
+    this.#sizes = cutToFit(this.#blank, this.#posterior.order, each);
+    if (this.#sizes === null) return;
     this.#blocks = this.#sizes.length;
     this.#posterior.cut(this.#sizes);
-    const [first] = this.#prices.logs;
-    this.#prices.logs = new Float64Array(this.#blocks).fill(first!);
+    this.#prices.share(this.#blocks);
     this.#setPrices();
   }
 

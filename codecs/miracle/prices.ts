@@ -50,6 +50,12 @@ export class Prices {
     }
   }
 
+  /** Begins anew with so many blocks, which have nothing in common with those before but what a nat cost on average. */
+  share(blocks: number): void {
+    const mean = this.logs.reduce((sum, value) => sum + value, 0) / this.logs.length;
+    this.logs = new Float64Array(blocks).fill(mean);
+  }
+
   #change(divergence: number, target: number, steps: number): number {
     const excess = divergence / target - 1;
     const share = this.#rule === "sign" ? (excess > 0 ? 1 : -1) : Math.min(Math.max(2 * excess, -1), 1);

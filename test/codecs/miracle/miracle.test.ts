@@ -106,7 +106,8 @@ for (const [what, change] of Object.entries(variants)) {
     const miracle = new Miracle(regression(change));
     const found = await code(miracle);
     assert.deepEqual(decoded(found), await ended(reference, miracle));
-    assert.equal(found.indices.length, change.blocks ?? 5);
+    // Cut to equal KL, there are as many blocks as the same bytes hold.
+    if (change.equal !== "divergence") assert.equal(found.indices.length, change.blocks ?? 5);
     assert.ok(found.indices.every((index) => index < 2 ** found.bits));
     assert.equal(found.sizes !== undefined, change.equal === "divergence");
   });

@@ -49,3 +49,14 @@ test("prices: options that make no sense", () => {
   assert.throws(() => new Prices(3, { start: Infinity }), RangeError);
   assert.throws(() => new Prices(3, { rate: 1 }), /rate of prices must be from 0 to 1, got 1/);
 });
+
+test("prices: blocks that are cut anew share the mean price", () => {
+  const prices = new Prices(2, { start: 1e-3, rate: 0.01 });
+  prices.adapt([4 * target, target / 4], { target, steps: 10, coded: 0, shared: false });
+  const [high, low] = prices.values(0);
+  assert.ok(high! > 1e-3 && low! < 1e-3);
+  prices.share(3);
+  const shared = prices.values(0);
+  assert.equal(shared.length, 3);
+  for (const value of shared) assert.ok(Math.abs(value / Math.sqrt(high! * low!) - 1) < 1e-12, `${value}`);
+});
