@@ -4,6 +4,7 @@ import { reluGradient } from "./activations.ts";
 import type { Epilogue } from "./matmul.ts";
 import { checkFloats, type Operation } from "./operation.ts";
 import { sumTo } from "./sum.ts";
+import * as gpu from "../backends/gpu/kernels/convolution.ts";
 import { convolution } from "../wasm/convolution.ts";
 import { convolutionFilterGradient } from "../wasm/convolutionFilter.ts";
 import { convolutionInputGradient } from "../wasm/convolutionInput.ts";
@@ -132,6 +133,8 @@ export const convolve: Operation<Convolution & { readonly activation: Epilogue }
         wordsOf(plan, { x: image, filter, y, bias: offsets, scratch }),
     };
   },
+  gpu: ({ inputs: [x, w, bias], attributes }) =>
+    gpu.convolve(geometry("conv2d", x!.shape, w!.shape, attributes), attributes.activation, bias !== undefined),
 };
 
 /** dx[pixel, c] = Σ over taps and filters of dz[output, f] · w[tap, c, f]. Inputs dz and w; `shape` is that of x. */
@@ -158,6 +161,8 @@ export const inputGradient: Operation<Convolution & { readonly shape: Shape }> =
       words: ({ inputs: [dy, filter], outputs: [dx], scratch }) => wordsOf(plan, { dy, filter, dx, scratch }),
     };
   },
+  gpu: ({ inputs: [, w], attributes }) =>
+    gpu.inputGradient(geometry("conv2d", attributes.shape, w!.shape, attributes)),
 };
 
 /** dw[tap, c, f] = Σ over output pixels of x[pixel, c] · dz[output, f]. Inputs x and dz; `shape` is that of w. */
@@ -183,6 +188,8 @@ export const filterGradient: Operation<Convolution & { readonly shape: Shape }> 
         wordsOf(plan, { x: image, dy, dFilter, scratch }),
     };
   },
+  gpu: ({ inputs: [x], attributes }) =>
+    gpu.filterGradient(geometry("conv2d", x!.shape, attributes.shape, attributes)),
 };
 
 /** How the SIMD kernels name the same things. */

@@ -6,6 +6,7 @@ import type { Tensor } from "../tensor.ts";
 import { constant, divide, less, select } from "../expression.ts";
 import { elementwise } from "./elementwise.ts";
 import type { Operation } from "./operation.ts";
+import * as gpu from "../backends/gpu/kernels/draws.ts";
 import * as wasm from "../wasm/threefry.ts";
 
 /** Which draws: element i of a tensor is element i of (key, stream, block). See `random.ts` for the streams. */
@@ -19,7 +20,7 @@ type Fill = typeof fillUniform;
 type Drawing = Operation<{ readonly shape: Shape }>;
 
 /** Words: key (2), stream, block. */
-function drawing(name: string, fill: Fill, kernel: Drawing["wasm"]): Drawing {
+function drawing(name: string, fill: Fill, kernels: Pick<Drawing, "wasm" | "gpu">): Drawing {
   return {
     name,
     outputs: (_, { shape }) => [{ shape, type: "float" }],
@@ -29,12 +30,12 @@ function drawing(name: string, fill: Fill, kernel: Drawing["wasm"]): Drawing {
       fill(drawn, [low!, high!], { stream: stream!, block: block! });
       if (drawn !== to) (to as NumberArray).set(drawn);
     },
-    wasm: kernel,
+    ...kernels,
   };
 }
 
-export const uniformDraws = drawing("uniform", fillUniform, wasm.uniformDraws);
-export const normalDraws = drawing("normal", fillNormal, wasm.normalDraws);
+export const uniformDraws = drawing("uniform", fillUniform, { wasm: wasm.uniformDraws, gpu: gpu.uniformDraws });
+export const normalDraws = drawing("normal", fillNormal, { wasm: wasm.normalDraws, gpu: gpu.normalDraws });
 
 function draw(operation: Drawing, runtime: Runtime, shape: Shape, from: Draw): Tensor {
   checkShape(operation.name, shape);

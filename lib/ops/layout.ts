@@ -2,6 +2,7 @@ import { ShapeError } from "../errors.ts";
 import { checkShape, equalShapes, formatShape, resolveAxis, type Shape, sizeOf, stridesOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Operation } from "./operation.ts";
+import * as gpu from "../backends/gpu/kernels/layout.ts";
 import * as wasm from "../wasm/layout.ts";
 
 /** The same numbers under another shape of the same size; one axis may be -1, "whatever is left". */
@@ -59,6 +60,7 @@ const permuteAxes: Operation<Permutation> = {
     visitBlock(y!.shape, order.map((axis) => strides[axis]!), 0, (offset) => (to![i++] = from![offset]!));
   },
   wasm: wasm.permuteAxes,
+  gpu: gpu.permuteAxes,
 };
 
 /** The axes in another order; by default reversed, which for a matrix is the transpose. */
@@ -89,6 +91,7 @@ const sliceBlock: Operation<Block> = {
     visitBlock(shape, strides, first, (offset) => (to![i++] = from![offset]!));
   },
   wasm: wasm.sliceBlock,
+  gpu: gpu.sliceBlock,
 };
 
 /** The block of `shape` that begins at `start`, both with one number per axis. */
@@ -125,6 +128,7 @@ const padZeros: Operation<Margins> = {
     visitBlock(x!.shape, strides, first, (offset) => (to![offset] = from![i++]!));
   },
   wasm: wasm.padZeros,
+  gpu: gpu.padZeros,
 };
 
 /** `x` surrounded by zeros: `[before, after]` counts for each axis. */
@@ -171,6 +175,7 @@ const joinAlong: Operation<Joint> = {
     });
   },
   wasm: wasm.joinAlong,
+  gpu: gpu.joinAlong,
 };
 
 /** Tensors laid end to end along `axis`; their other axes agree. */

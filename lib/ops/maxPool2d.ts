@@ -1,6 +1,7 @@
 import { ShapeError } from "../errors.ts";
 import { formatShape, type Shape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import * as gpu from "../backends/gpu/kernels/maxPool.ts";
 import * as wasm from "../wasm/maxPool.ts";
 import { checkFloats, type Operation } from "./operation.ts";
 
@@ -49,6 +50,7 @@ export const pool: Operation<Pooling> = {
     plan: wasm.maxPool(kernelOptions(x!.shape, attributes)),
     words: ({ inputs: [from], outputs: [to, places] }) => [from!, to!, places!],
   }),
+  gpu: gpu.pool,
 };
 
 /** dx: every dy goes to where its maximum was found. Inputs dy and the saved places; `shape` is that of x. */
@@ -65,6 +67,7 @@ export const unpool: Operation<Pooling & { readonly shape: Shape }> = {
     plan: wasm.maxPoolGradient(kernelOptions(attributes.shape, attributes)),
     words: ({ inputs: [dy, places], outputs: [dx] }) => [dy!, places!, dx!],
   }),
+  gpu: gpu.unpool,
 };
 
 /** Calls `visit` for every output, with the offsets of its window's elements in the image, row by row. */

@@ -52,8 +52,7 @@ export interface Operation<Attributes> {
   readonly overwrites?: readonly number[];
   readonly reference: ReferenceKernel<Attributes>;
   readonly wasm: WasmKernel<Attributes>;
-  /** Without one the gpu backend refuses the operation. */
-  readonly gpu?: GpuKernel<Attributes>;
+  readonly gpu: GpuKernel<Attributes>;
 }
 
 /** Refuses int tensors among what an operation computes with: kernels read the bits of floats. */

@@ -3,7 +3,8 @@ import { type Shape, sizeOf } from "../shape.ts";
 import { convolution, noGradient } from "../wasm/convolution.ts";
 import { wordsOf } from "../wasm/launch.ts";
 import { pooledConvolutionGradients } from "../wasm/pooledConvolution.ts";
-import { type Convolution, convolve, filterGradient, inputGradient, kernelOptions } from "./convolution.ts";
+import * as gpu from "../backends/gpu/kernels/convolution.ts";
+import { type Convolution, convolve, filterGradient, geometry, inputGradient, kernelOptions } from "./convolution.ts";
 import type { Epilogue } from "./matmul.ts";
 import type { Operation } from "./operation.ts";
 
@@ -78,6 +79,10 @@ export const convolvePooled: Operation<Convolution & { readonly activation: Epil
         wordsOf(plan, { x: image, filter, y, argmax, bias: offsets, scratch }),
     };
   },
+  gpu: ({ inputs: [x, w, bias], outputs: [y], attributes }) => {
+    const g = geometry("conv2d", x!.shape, w!.shape, attributes);
+    return gpu.convolvePooled(g, y!.shape, attributes.activation, bias !== undefined);
+  },
 };
 
 /** Inputs x, w, dy and the saved places; gives dw, then the bias's gradient and dx if asked for. */
@@ -125,5 +130,9 @@ export const pooledGradients: Operation<Convolution & { readonly bias: boolean; 
         return wordsOf(plan, { x: image, filter, dy, argmax, dFilter, dBias, dx: others[bias ? 1 : 0], scratch });
       },
     };
+  },
+  gpu: ({ inputs: [x, w, dy], attributes }) => {
+    const g = geometry("conv2d", x!.shape, w!.shape, attributes);
+    return gpu.pooledGradients(g, dy!.shape, attributes.bias, attributes.input);
   },
 };

@@ -1,25 +1,25 @@
 import { DeviceError } from "../../errors.ts";
 import type { Call, Operation } from "../../ops/operation.ts";
 import type { Backend, ElementType, ElementwiseCall, NumberArray, Storage } from "../backend.ts";
-import { GpuDevice, type Numbers } from "./device.ts";
+import { check, type Given, type GpuDevice, type Numbers } from "./device.ts";
 import { loadGpuJs, type Mode, modes } from "./gpujs.ts";
+import { HostDevice } from "./hostDevice.ts";
 import { type ElementwisePass, elementwisePass } from "./kernels/elementwise.ts";
 import { exactInts, type GpuPlan } from "./plan.ts";
-
-const what: Readonly<Record<Mode, string>> = {
-  cpu: "plain JavaScript on the processor, float32 storage",
-  webasm: "WebAssembly on the processor, float32",
-};
+import { WebGpuDevice } from "./webGpuDevice.ts";
 
 /**
  * The backend on gpu.js, which is loaded here and nowhere else. Throws DeviceError where gpu.js is missing, where it
- * does not know the mode, and where it runs another one than asked for.
+ * does not know the mode or has nothing to run it on, and where it runs another one than asked for.
  */
 export async function createGpuBackend(mode: Mode | undefined): Promise<GpuBackend> {
   if (mode === undefined || !modes.includes(mode)) {
     throw new DeviceError(`gpu: the mode must be one of ${modes.join(", ")}, got ${JSON.stringify(mode)}`);
   }
-  return new GpuBackend(new GpuDevice(await loadGpuJs(), mode));
+  const gpujs = await loadGpuJs();
+  const device = mode === "webgpu" ? await WebGpuDevice.open(gpujs) : new HostDevice(gpujs, mode);
+  await check(device);
+  return new GpuBackend(device);
 }
 
 class GpuStorage implements Storage {
@@ -43,10 +43,15 @@ export class GpuBackend implements Backend {
   readonly #device: GpuDevice;
   readonly #loops = new Map<string, ElementwisePass>();
   readonly #plans = new Map<unknown, Map<string, GpuPlan>>();
+  readonly #tables = new Map<() => Float32Array, Numbers>();
+  /** What `allocate` gave out since the last `reset`. */
+  readonly #arena: GpuStorage[] = [];
+  /** Gives back the numbers of held storage that the garbage collector has taken. */
+  readonly #held = new FinalizationRegistry<Numbers>((numbers) => this.#device.release(numbers));
 
   constructor(device: GpuDevice) {
     this.#device = device;
-    this.description = `gpu: gpu.js in mode ${device.mode} (${what[device.mode]}, 1 thread)`;
+    this.description = `gpu: gpu.js in mode ${device.mode} (${device.description})`;
   }
 
   /** How many kernels were compiled so far. */
@@ -54,39 +59,64 @@ export class GpuBackend implements Backend {
     return this.#device.compiled;
   }
 
+  /** How many arrays the device holds, in use or ready for use. */
+  get buffers(): number {
+    return this.#device.buffers;
+  }
+
   hold(type: ElementType, values: ArrayLike<number>): Storage {
-    const storage = this.allocate(type, values.length);
-    this.write(storage, values);
+    return this.#hold(type, this.#upload(type, values));
+  }
+
+  #hold(type: ElementType, numbers: Numbers): Storage {
+    const storage = new GpuStorage(type, numbers.length, numbers);
+    this.#held.register(storage, numbers);
     return storage;
   }
 
   variable(type: ElementType, values: ArrayLike<number>): Storage {
-    return this.hold(type, values);
+    return new GpuStorage(type, values.length, this.#upload(type, values));
+  }
+
+  #upload(type: ElementType, values: ArrayLike<number>): Numbers {
+    if (type === "int") checkInts(values);
+    return this.#device.upload(values, type === "int");
   }
 
   allocate(type: ElementType, length: number): Storage {
-    return new GpuStorage(type, length, null);
+    const storage = new GpuStorage(type, length, null);
+    this.#arena.push(storage);
+    return storage;
   }
 
-  /** In these modes results are ordinary arrays, which the garbage collector takes back. */
-  reset(): void {}
+  /** Gives the numbers of the arena back, the last ones first, so that an equal step finds them again in order. */
+  reset(): void {
+    for (let storage = this.#arena.pop(); storage !== undefined; storage = this.#arena.pop()) this.#set(storage, null);
+  }
+
+  #set(storage: GpuStorage, numbers: Numbers | null): void {
+    if (storage.numbers !== null) this.#device.release(storage.numbers);
+    storage.numbers = numbers;
+  }
 
   keep(storage: Storage): Storage {
-    return new GpuStorage(storage.type, storage.length, numbersOf(storage));
+    const numbers = numbersOf(storage);
+    this.#device.keep(numbers);
+    return this.#hold(storage.type, numbers);
   }
 
   async read(storage: Storage): Promise<NumberArray> {
-    return this.readSync(storage);
+    return copyOf(storage, await this.#device.read(numbersOf(storage)));
   }
 
   readSync(storage: Storage): NumberArray {
-    const numbers = this.#device.download(numbersOf(storage));
-    return storage.type === "int" ? Int32Array.from(numbers) : numbers.slice();
+    const numbers = this.#device.look(numbersOf(storage));
+    if (numbers !== null) return copyOf(storage, numbers);
+    throw new DeviceError(`gpu: mode ${this.#device.mode} cannot read at once: await read() instead of readSync()`);
   }
 
   write(storage: Storage, values: ArrayLike<number>): void {
-    if (storage.type === "int") checkInts(values);
-    (storage as GpuStorage).numbers = this.#device.upload(values);
+    this.#set(storage as GpuStorage, this.#upload(storage.type, values));
   }
 
   elementwise({ expression, shape, inputs, inputShapes, scalars, output }: ElementwiseCall): void {
@@ -98,9 +128,9 @@ export class GpuBackend implements Backend {
       this.#loops.set(key, loop);
     }
     const { pass, names, constants } = loop;
-    const numbers = constants.length === 0 ? scalars : [...scalars, ...constants];
-    const name = "an elementwise operation";
-    (output as GpuStorage).numbers = this.#device.launch(name, pass, inputs.map(numbersOf), names, numbers);
+    const given = { names, words: [], values: constants.length === 0 ? scalars : [...scalars, ...constants] };
+    const made = this.#device.launch("an elementwise operation", pass, inputs.map(numbersOf), given);
+    this.#set(output as GpuStorage, made);
   }
 
   run<Attributes>(
@@ -109,17 +139,31 @@ export class GpuBackend implements Backend {
     inputs: readonly Storage[],
     outputs: readonly Storage[],
   ): void {
-    const { passes, results, numbers, indices } = this.#plan(operation, call);
-    const given = inputs.map(numbersOf);
-    if (indices !== undefined) checkIndices(indices, this.#device.download(given[indices.input]!));
-    const scalars = numbers?.of(call.scalars) ?? [];
+    const { passes, results, numbers, words, indices } = this.#plan(operation, call);
+    const from = inputs.map(numbersOf);
+    if (indices !== undefined) checkIndices(indices, this.#device.look(from[indices.input]!));
+    const given: Given = {
+      names: numbers?.names ?? [],
+      words: words?.names ?? [],
+      values: [...(numbers?.of(call.scalars) ?? []), ...(words?.of(call.words) ?? [])],
+    };
     const made: Numbers[] = [];
     for (const pass of passes) {
-      const arrays = Object.values(pass.reads).map((from) => ("input" in from ? given[from.input]! : made[from.pass]!));
-      made.push(this.#device.launch(operation.name, pass, arrays, numbers?.names ?? [], scalars));
+      const arrays = Object.values(pass.reads).map((source) => {
+        if ("input" in source) return from[source.input]!;
+        return "pass" in source ? made[source.pass]! : this.#table(source.table);
+      });
+      made.push(this.#device.launch(operation.name, pass, arrays, given));
     }
     const overwritten = (operation.overwrites ?? []).map((index) => inputs[index]!);
-    [...outputs, ...overwritten].forEach((storage, i) => ((storage as GpuStorage).numbers = made[results[i]!]!));
+    [...outputs, ...overwritten].forEach((storage, i) => this.#set(storage as GpuStorage, made[results[i]!]!));
+    made.forEach((own, i) => !results.includes(i) && this.#device.release(own));
+  }
+
+  #table(make: () => Float32Array): Numbers {
+    let table = this.#tables.get(make);
+    if (table === undefined) this.#tables.set(make, (table = this.#device.upload(make(), false)));
+    return table;
   }
 
   /** The plan for a call, made once for its shapes, types and attributes. */
@@ -129,14 +173,7 @@ export class GpuBackend implements Backend {
     const inputs = call.inputs.map(({ shape, type }) => `${type}[${shape.join()}]`).join();
     const key = `${inputs} ${JSON.stringify(call.attributes)}`;
     let plan = plans.get(key);
-    if (plan === undefined) {
-      if (operation.gpu === undefined) {
-        const { mode } = this.#device;
-        throw new DeviceError(`gpu: mode ${mode} cannot do ${operation.name}: it has no kernel for gpu.js`);
-      }
-      plan = operation.gpu(call);
-      plans.set(key, plan);
-    }
+    if (plan === undefined) plans.set(key, (plan = operation.gpu(call)));
     return plan;
   }
 
@@ -159,6 +196,11 @@ function checkInts(values: ArrayLike<number>): void {
   }
 }
 
-function checkIndices({ below, refuse }: NonNullable<GpuPlan["indices"]>, indices: Float32Array): void {
-  for (const index of indices) if (index < 0 || index >= below) throw refuse(index);
+function copyOf({ type }: Storage, numbers: Float32Array): NumberArray {
+  return type === "int" ? Int32Array.from(numbers) : numbers.slice();
+}
+
+/** Those that an operation found on a GPU are not at hand, and lie within: nothing computes with ints. */
+function checkIndices({ below, refuse }: NonNullable<GpuPlan["indices"]>, indices: Float32Array | null): void {
+  for (const index of indices ?? []) if (index < 0 || index >= below) throw refuse(index);
 }

@@ -2,9 +2,12 @@
 // its code.
 
 import { DeviceError } from "../../errors.ts";
+import type { GpuBuffer, WebGpu } from "./webgpu.ts";
 
-/** Ways of gpu.js to run a kernel, for now those on the processor: plain JavaScript, and WebAssembly. */
-export const modes = ["cpu", "webasm"] as const;
+/**
+ * Ways of gpu.js to run a kernel: on the processor as plain JavaScript and as WebAssembly, and on a GPU through WebGPU.
+ */
+export const modes = ["cpu", "webasm", "webgpu"] as const;
 export type Mode = (typeof modes)[number];
 
 /** An array as kernels take it: flat numbers, and how long they are. */
@@ -18,15 +21,39 @@ export type Rows = Float32Array | readonly Rows[];
 export interface KernelSettings {
   /** Threads along x, y and z. */
   readonly output: readonly number[];
-  readonly argumentTypes: readonly ("Input" | "Float")[];
+  readonly argumentTypes: readonly ("Input" | "Float" | "Integer")[];
   /** Where gpu.js cuts every loop that it cannot count, without a word. */
   readonly loopMaxIterations: number;
+  /** Each after those that it calls. */
+  readonly functions: readonly {
+    readonly source: string;
+    readonly settings: { readonly argumentTypes: readonly "Integer"[]; readonly returnType: "Integer" };
+  }[];
+  /** On a GPU: whether results stay there. */
+  readonly pipeline?: boolean;
 }
 
 export interface Kernel {
   (...values: readonly (Input | number)[]): Rows;
   /** Another one after a fallback: what really ran. */
   readonly kernel: { readonly constructor: { readonly mode: string }; readonly fallbackReason: string | null };
+}
+
+/** A kernel of the mode `webgpu`. What is below `kernel` is gpu.js's own: hence its exact version. */
+export interface WebGpuKernel {
+  readonly kernel: {
+    readonly constructor: { readonly mode: string };
+    readonly built: boolean;
+    /** The text in WGSL, from the beginning of the build on. */
+    readonly compiledSource: string | null;
+    /** Where the next run writes to. */
+    outputBuffer: GpuBuffer | null;
+    /** Set when another buffer is to be bound than at the last run. */
+    bindGroupDirty: boolean;
+    /** Translates at once, and compiles until the promise resolves. */
+    build(...values: readonly unknown[]): Promise<void>;
+    run(...values: readonly unknown[]): unknown;
+  };
 }
 
 export interface Gpu {
@@ -37,6 +64,15 @@ export interface Gpu {
 export interface GpuJs {
   readonly GPU: new (settings: { readonly mode: Mode }) => Gpu;
   readonly Input: new (values: Float32Array, size: readonly number[]) => Input;
+  /** The device that all kernels of a page share. */
+  readonly WebGPUContext: { acquire(): Promise<WebGpu>; destroy(): Promise<void> };
+  /** Makes an argument of a buffer of ours. */
+  readonly WebGPUBufferResult: new (settings: {
+    readonly buffer: GpuBuffer;
+    readonly output: readonly number[];
+    readonly componentCount: 1;
+    readonly context: WebGpu;
+  }) => object;
 }
 
 /** gpu.js itself. Throws DeviceError where it is not installed or does not load. */

@@ -3,8 +3,19 @@
 import { DeviceError } from "../../errors.ts";
 import type { Call } from "../../ops/operation.ts";
 
-/** An array that a pass reads: an input of the call, or what an earlier pass of the plan made. */
-export type Source = { readonly input: number } | { readonly pass: number };
+/**
+ * An array that a pass reads: an input of the call, what an earlier pass of the plan made, or a table, which is sent to
+ * the device once.
+ */
+export type Source = { readonly input: number } | { readonly pass: number } | { readonly table: () => Float32Array };
+
+/** A function of 32-bit integers, wrapping around. It may call those that come before it. */
+export interface IntegerFunction {
+  readonly name: string;
+  readonly parameters: readonly string[];
+  /** One expression, without variables: those would be floats. */
+  readonly result: string;
+}
 
 /**
  * One gpu.js kernel. Its text is generated, never a function turned into text: tools that instrument or shorten code
@@ -16,7 +27,8 @@ export interface Pass {
   readonly threads: readonly number[];
   /** The arrays, by the names that the body knows them by. At most seven: a GPU binds eight, the output included. */
   readonly reads: Readonly<Record<string, Source>>;
-  /** Statements that end in `return`. They also know the plan's numbers by name. */
+  readonly helpers?: readonly IntegerFunction[];
+  /** Statements that end in `return`. They also know the plan's numbers and words by name. */
   readonly body: string;
 }
 
@@ -27,6 +39,8 @@ export interface GpuPlan {
   readonly results: readonly number[];
   /** Numbers that change from call to call: names, and how the call's scalars give them. In float64, on the host. */
   readonly numbers?: { readonly names: readonly string[]; of(scalars: readonly number[]): readonly number[] };
+  /** The same for 32-bit integers: names, and how the call's words give them, signed. */
+  readonly words?: { readonly names: readonly string[]; of(words: readonly number[]): readonly number[] };
   /** An int input that must lie from 0 to below a size: a kernel cannot throw. */
   readonly indices?: { readonly input: number; readonly below: number; refuse(index: number): Error };
 }

@@ -1,6 +1,6 @@
 import type { Reduction } from "../../../ops/sum.ts";
 import { broadcastLoops, type Loops, type Shape, sizeOf, stridesOf } from "../../../shape.ts";
-import { address, checkAddresses, type GpuKernel, input, made, nest, type Pass } from "../plan.ts";
+import { address, checkAddresses, type GpuKernel, input, made, nest, type Pass, type Source } from "../plan.ts";
 
 /** The longest sum that one thread adds up alone. Longer ones are cut in parts, which are added up in turn. */
 const longest = 1024;
@@ -10,15 +10,18 @@ function reduction(shape: Shape, axes: readonly number[]): Loops {
   return broadcastLoops(shape, [shape.map((size, axis) => (axes.includes(axis) ? 1 : size)), shape]);
 }
 
-/** One axis after the other, the innermost first, with x seen as [outer, size, inner]. */
-export const sumAxes: GpuKernel<Reduction> = ({ inputs: [x], attributes: { axes } }) => {
-  const { sizes: loops, strides } = reduction(x!.shape, axes);
+/**
+ * Sums over axes: one after the other, the innermost first, with x seen as [outer, size, inner]. `before` passes of the
+ * plan come first; the last one given makes the result.
+ */
+export function sumPasses(shape: Shape, axes: readonly number[], x: Source, before: number): Pass[] {
+  const { sizes: loops, strides } = reduction(shape, axes);
   const sizes = [...loops];
   const reduced = loops.map((size, loop) => strides[0]![loop] === 0 && size > 1);
   const passes: Pass[] = [];
   const add = (nested: readonly number[], body: (counters: readonly string[]) => string): void => {
     const { threads, counters } = nest("sum", nested);
-    const from = passes.length === 0 ? input(0) : made(passes.length - 1);
+    const from = passes.length === 0 ? x : made(before + passes.length - 1);
     passes.push({ threads, reads: { x: from }, body: body(counters) });
   };
   for (let loop = sizes.length - 1; loop >= 0; loop--) {
@@ -45,6 +48,11 @@ export const sumAxes: GpuKernel<Reduction> = ({ inputs: [x], attributes: { axes 
     sizes[loop] = 1;
   }
   if (passes.length === 0) add([sizeOf(sizes)], ([i]) => `return x[${i!}];`);
+  return passes;
+}
+
+export const sumAxes: GpuKernel<Reduction> = ({ inputs: [x], attributes: { axes } }) => {
+  const passes = sumPasses(x!.shape, axes, input(0), 0);
   return { passes, results: [passes.length - 1] };
 };
 

@@ -3,8 +3,7 @@ import type { DeviceError } from "../../../../lib/errors.ts";
 import { loadGpuJs, modes } from "../../../../lib/backends/gpu/gpujs.ts";
 import type { Device } from "../../runtimes.ts";
 
-/** The gpu device in every mode that runs on any machine. */
-export const gpuDevices: readonly Device[] = modes.map((mode) => ({
+const all: readonly Device[] = modes.map((mode) => ({
   name: `gpu, ${mode}`,
   open: () => createRuntime({ device: "gpu", mode }),
 }));
@@ -14,3 +13,10 @@ export const skip: string | false = await loadGpuJs().then(
   () => false as const,
   (error: DeviceError) => error.message,
 );
+
+/** Why the mode `webgpu` is not tried, or false: `npm run test:gpu` sets the variable, and fails without an adapter. */
+export const skipWebGpu: string | false =
+  process.env.KILONET_TEST_WEBGPU === "1" ? skip : "webgpu needs an adapter; npm run test:gpu asks for one";
+
+/** The gpu device in every mode to be tried: two run on any machine. */
+export const gpuDevices = all.filter(({ name }) => skipWebGpu === false || !name.endsWith("webgpu"));

@@ -12,66 +12,10 @@ import {
 import { constant, maximum as larger } from "../../../../lib/expression.ts";
 import { type Shape, sizeOf } from "../../../../lib/shape.ts";
 import { dim, distinct, edges, gridNumber, list, shapes, stretching } from "../../arbitraries.ts";
-import { assertClose, weighted } from "../../laws.ts";
-import { exactRuntime, runtimeOf } from "../../runtimes.ts";
+import { assertClose } from "../../laws.ts";
+import { runtimeOf } from "../../runtimes.ts";
+import { agrees, type Case, exact, filled, ints } from "./agreement.ts";
 import { gpuDevices, skip } from "./modes.ts";
-
-interface Case {
-  readonly tensors: readonly { readonly shape: Shape; readonly values: readonly number[]; readonly int?: boolean }[];
-  readonly apply: (...tensors: Tensor[]) => Tensor;
-}
-
-interface Numbers {
-  readonly y: ArrayLike<number>;
-  readonly gradients: readonly ArrayLike<number>[];
-}
-
-const exact = exactRuntime();
-
-async function numbers(runtime: Runtime, { tensors, apply }: Case, inStep: boolean): Promise<Numbers> {
-  const given = tensors.map(({ shape, values, int }) =>
-    runtime.tensor(int ? Int32Array.from(values) : Float32Array.from(values), shape),
-  );
-  const body = (): { y: Tensor; gradients: readonly Tensor[] } => {
-    const y = apply(...given);
-    return { y, gradients: grad(weighted(y), given.filter(({ type }) => type === "float")) };
-  };
-  const { y, gradients } = inStep ? runtime.step(body) : body();
-  const results = { y: await y.read(), gradients: await Promise.all(gradients.map((gradient) => gradient.read())) };
-  for (const [i, tensor] of given.entries()) {
-    assert.deepEqual([...(await tensor.read())], [...Float32Array.from(tensors[i]!.values)], "inputs are left alone");
-  }
-  return results;
-}
-
-function largest(values: ArrayLike<number>): number {
-  return Array.from(values, Math.abs).reduce((a, b) => Math.max(a, b), 1e-3);
-}
-
-/** Results and gradients are within 1e-5 of each tensor's largest magnitude of the oracle's, in a step and outside. */
-function agrees(name: string, cases: fc.Arbitrary<Case>, runs = 12): void {
-  for (const device of gpuDevices) {
-    test(`${name} on ${device.name}: agrees with the oracle`, { skip }, async () => {
-      const runtime = await runtimeOf(device);
-      await fc.assert(
-        fc.asyncProperty(cases, fc.boolean(), async (chosen, inStep) => {
-          const want = await numbers(exact, chosen, inStep);
-          const got = await numbers(runtime, chosen, inStep);
-          assertClose(got.y, want.y, 1e-5, "result", largest(want.y));
-          got.gradients.forEach((gradient, i) =>
-            assertClose(gradient, want.gradients[i]!, 1e-5, `gradient ${i}`, largest(want.gradients[i]!)),
-          );
-        }),
-        { numRuns: runs },
-      );
-    });
-  }
-}
-
-const filled = (shape: Shape, item: fc.Arbitrary<number> = gridNumber): fc.Arbitrary<Case["tensors"][number]> =>
-  fc.noShrink(list(item, sizeOf(shape))).map((values) => ({ shape, values }));
-const ints = (shape: Shape, below: number): fc.Arbitrary<Case["tensors"][number]> =>
-  fc.noShrink(list(fc.nat(below - 1), sizeOf(shape))).map((values) => ({ shape, values, int: true }));
 
 const products = fc.tuple(dim, dim, dim, fc.boolean(), fc.boolean(), fc.boolean(), fc.boolean());
 agrees(
