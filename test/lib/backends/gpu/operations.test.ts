@@ -55,6 +55,7 @@ agrees(
       .map((tensors): Case => ({ tensors, apply })),
   ),
   16,
+  1,
 );
 agrees(
   "stretching along every other of six axes",
@@ -118,6 +119,7 @@ agrees(
       .map((tensors): Case => ({ tensors, apply: (logits, labels) => crossEntropy(logits!, labels!) })),
   ),
   16,
+  1,
 );
 
 const updates = fc.record({
