@@ -10,6 +10,7 @@ interface SqueezeOptions extends SizedOptions {
   readonly training?: number;
   readonly pretrainingRate?: number;
   readonly step?: number;
+  readonly refine?: number;
 }
 
 /** `kilonet squeeze`: trains a network for a file of about so many bytes, of whole levels, and writes it. */
@@ -26,20 +27,22 @@ export function register(program: Command): void {
     .option("--pretraining <steps>", "as usual", whole(1, 2 ** 22))
     .option("--training <steps>", "with levels and a price on their bits", whole(1, 2 ** 22))
     .option("--pretraining-rate <number>", "the highest learning rate of pretraining", positive)
-    .option("--step <number>", "distance of levels, in root mean squares of a tensor", positive);
+    .option("--step <number>", "distance of levels, in root mean squares of a tensor", positive)
+    .option("--refine <rounds>", "then try single levels on all images; begins anew after --resume", whole(0, 1000));
   withRun(command, "kilonet squeeze --model lenet5 --data mnist --bytes 900 --augment 11 -o tiny.knet");
   command.action(run);
 }
 
 async function run(options: SqueezeOptions): Promise<void> {
-  const { pretraining, training, pretrainingRate, step } = options;
+  const { pretraining, training, pretrainingRate, step, refine } = options;
   const network = networkCalled(options.model);
   await runSized(network, options, {
     check: (file) => {
       squeezeHead(network, file);
       return null;
     },
-    train: (images, shared) => squeeze(network, images, { ...shared, pretraining, training, pretrainingRate, step }),
+    train: (images, shared) =>
+      squeeze(network, images, { ...shared, pretraining, training, pretrainingRate, step, refine }),
     figures: ({ loss, bytes }: SqueezeRunProgress) => [
       ...(bytes === null ? [] : [`${grouped(bytes)} bytes`]),
       `loss ${loss.toFixed(4)}`,

@@ -10,6 +10,7 @@ export {
   type MiracleRunProgress,
 } from "./miracle.ts";
 export { loadNetwork, type LoadedNetwork, metadataFrom, metadataOf, saveNetwork } from "./networkFile.ts";
+export { refineOnImages, type RefineOnImagesOptions } from "./refine.ts";
 export {
   squeeze,
   squeezeHead,

@@ -8,7 +8,7 @@ import {
   type Slopes,
 } from "../../codecs/index.ts";
 import { grad, type Network, parametersOf, type Runtime } from "../../lib/index.ts";
-import { type Dataset, forward, gatherImages, hardLabels, narrow } from "../../models/index.ts";
+import { type Dataset, forward, gatherImages, hardLabels, narrow, pace } from "../../models/index.ts";
 
 export interface RefineOnImagesOptions {
   readonly runtime: Runtime;
@@ -19,8 +19,12 @@ export interface RefineOnImagesOptions {
   readonly data: Dataset;
   /** What a bit is worth, in nats per image. */
   readonly price: number;
+  /** Bits that the levels may take at most. Default: no limit. */
+  readonly most?: number | undefined;
   readonly rounds?: number | undefined;
   readonly trials?: number | undefined;
+  /** Aborting throws the signal's reason, in the middle of a trial too. */
+  readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: RefineProgress) => void | Promise<void>) | undefined;
 }
 
@@ -30,7 +34,7 @@ const sloped = 50;
 
 /** `refine` with the mean cross entropy of labelled images as its judge. */
 export async function refineOnImages(coded: LevelWeights, options: RefineOnImagesOptions): Promise<LevelWeights> {
-  const { runtime, network, live, data, price, rounds, trials, onProgress } = options;
+  const { runtime, network, live, data, price, most, rounds, trials, signal, onProgress } = options;
   const own = live === undefined ? network : narrow(network, live);
   const shapes = parametersOf(network).map(({ shape }) => shape);
   const tensors = scalarsOf(shapes, { live });
@@ -59,12 +63,20 @@ export async function refineOnImages(coded: LevelWeights, options: RefineOnImage
     for (let from = 0; from < data.count; from += size) yield [from, Math.min(from + size, data.count)];
   };
 
+  const { rest } = pace();
+  /** Between batches: all images together take long. */
+  const pause = async (): Promise<void> => {
+    await rest();
+    signal?.throwIfAborted();
+  };
+
   const judge = async (levels: readonly Int32Array[]): Promise<number> => {
     hold(levels);
     let sum = 0;
     for (const [from, to] of batches(judged)) {
       const loss = runtime.step(() => lossOf(from, to));
       sum += (await loss.read())[0]! * (to - from);
+      await pause();
     }
     return sum / data.count;
   };
@@ -75,6 +87,7 @@ export async function refineOnImages(coded: LevelWeights, options: RefineOnImage
     for (const [from, to] of batches(sloped)) {
       const found = runtime.step(() => grad(lossOf(from, to), variables));
       const count = to - from;
+      await pause();
       for (const [t, gradient] of found.entries()) {
         const values = await gradient.read();
         places[t]!.forEach((place, i) => {
@@ -87,5 +100,5 @@ export async function refineOnImages(coded: LevelWeights, options: RefineOnImage
     }
     return { gradients, curvatures };
   };
-  return refine(coded, { shapes, price, judge, slopes, rounds, trials, onProgress });
+  return refine(coded, { shapes, price, most, judge, slopes, rounds, trials, onProgress });
 }

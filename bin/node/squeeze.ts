@@ -28,6 +28,7 @@ import {
   writeCheckpoint,
 } from "../../models/index.ts";
 import { lossOnPictures } from "./pictures.ts";
+import { refineOnImages } from "./refine.ts";
 
 /** How a network becomes a file of levels. What is left out comes from `squeezeRecipe`. */
 export interface SqueezeRecipe {
@@ -46,6 +47,8 @@ export interface SqueezeRecipe {
   /** Copies of each image to train on as well, and the share of pictures that are originals. */
   readonly copies: number;
   readonly original: number;
+  /** Rounds of refinement once training is over, judged by all training images as they are. */
+  readonly refine: number;
 }
 
 export interface SqueezeRunOptions extends Partial<SqueezeRecipe> {
@@ -74,12 +77,12 @@ export interface SqueezeRunOptions extends Partial<SqueezeRecipe> {
 }
 
 export interface SqueezeRunProgress {
-  readonly phase: "pretrain" | "squeeze";
-  /** Steps done of both phases together, and how many there are. */
+  readonly phase: "pretrain" | "squeeze" | "refine";
+  /** Steps of training and trials of refinement that are done, and how many there may be. */
   readonly done: number;
   readonly total: number;
   readonly loss: number;
-  /** Bytes of the file as it would be now, estimated; null in pretraining. */
+  /** Bytes of the file as it would be now, in training estimated; null in pretraining. */
   readonly bytes: number | null;
 }
 
@@ -101,6 +104,7 @@ const everyNetwork: Omit<SqueezeRecipe, "live"> = {
   step: 1,
   copies: 0,
   original: 0.6,
+  refine: 0,
 };
 
 /** What worked for a network; `docs/squeeze.md` has the figures. */
@@ -126,11 +130,15 @@ export async function squeeze(
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const recipe = { seed: 1, ...squeezeRecipe(network), ...given } as SqueezeRecipe & { readonly seed: number };
   const { live, batch, seed, copies, original, pretraining, training, pretrainingRate, rate, step } = recipe;
+  const { refine: rounds } = recipe;
+  if (!(Number.isSafeInteger(rounds) && rounds >= 0)) {
+    throw new RangeError(`squeeze: rounds of refinement must be a whole number from 0 up, got ${rounds}`);
+  }
   const own = live === undefined ? network : narrow(network, live);
   const head = squeezeHead(network, { live, metadata, bytes: options.bytes });
   const bits = 8 * (options.bytes - head);
   const augmentation = copies === 0 ? undefined : { seed, ...options.augment, copies, original };
-  /** Everything that decides the outcome. */
+  /** Everything that decides how training goes. Refinement comes after it, and begins anew when it was stopped. */
   const identity = (): Record<string, Json> => ({
     network: { ...network } as unknown as Json,
     data: digestOfData(data.training),
@@ -143,7 +151,8 @@ export async function squeeze(
   });
   const found = options.resume === undefined ? undefined : readCheckpoint(options.resume);
   const pretrained = found?.kind === kind;
-  const total = (options.weights === undefined ? pretraining : 0) + training;
+  const trained = (options.weights === undefined ? pretraining : 0) + training;
+  const total = trained + rounds * trials;
 
   let start = pretrained ? initialise(own, seed) : options.weights;
   start ??= (
@@ -172,7 +181,7 @@ export async function squeeze(
     onProgress: async (progress: SqueezeProgress) => {
       await rest.rest();
       const bytes = Math.ceil(progress.bits / 8) + head;
-      onProgress?.({ phase: "squeeze", done: total - training + progress.step, total, loss: progress.loss, bytes });
+      onProgress?.({ phase: "squeeze", done: trained - training + progress.step, total, loss: progress.loss, bytes });
       if (performance.now() - saved >= 1000 * (checkpoint?.every ?? 60)) await save();
       signal?.throwIfAborted();
     },
@@ -187,13 +196,25 @@ export async function squeeze(
     checkIdentity(found, kind, identity());
     run.restore({ arrays: found.arrays, progress: found.progress as unknown as SqueezeState["progress"] });
   }
+  let coded: LevelWeights;
   try {
     await run.train();
+    coded = await run.coded();
+    if (rounds > 0) {
+      await save();
+      coded = await refineOnImages(coded, {
+        ...{ runtime, network, live, data: data.training, price: run.price, most: bits, rounds, trials, signal },
+        onProgress: ({ round, trial, loss, bits }) => {
+          const done = trained + round * trials + trial + 1;
+          onProgress?.({ phase: "refine", done, total, loss, bytes: Math.ceil(bits / 8) + head });
+        },
+      });
+    }
   } catch (error) {
     if (signal?.aborted === true && error === signal.reason) await save();
     throw error;
   }
-  const file = fileOf(network, await run.coded(), metadata);
+  const file = fileOf(network, coded, metadata);
   const weights = toWeights(file);
   const { validation: held } = data;
   const validation = held === undefined ? null : await evaluate({ runtime, network, weights, data: held });
@@ -201,6 +222,9 @@ export async function squeeze(
 }
 
 const kind = "squeeze";
+
+/** Of a round of refinement. */
+const trials = 60;
 
 function fileOf(network: Network, coded: LevelWeights, metadata: Metadata | undefined): ModelFile {
   return { network, metadata, sections: [{ tensors: parametersOf(network).map(({ name }) => name), coded }] };

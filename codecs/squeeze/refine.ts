@@ -14,6 +14,8 @@ export interface RefineOptions {
   readonly shapes: readonly (readonly number[])[];
   /** What a bit is worth, in nats per image. */
   readonly price: number;
+  /** Bits that the levels may take at most; those that take more already only fall. Default: no limit. */
+  readonly most?: number | undefined;
   /** Mean loss of a network of these levels, over as many images as can be: with few it learns them by heart. */
   readonly judge: (levels: readonly Int32Array[]) => Promise<number>;
   readonly slopes: (levels: readonly Int32Array[]) => Promise<Slopes>;
@@ -50,7 +52,7 @@ const together = 32;
  * ends with more loss + price * bits than it began with.
  */
 export async function refine(coded: LevelWeights, options: RefineOptions): Promise<LevelWeights> {
-  const { shapes, price, judge, slopes, rounds = 3, trials = 60, onProgress } = options;
+  const { shapes, price, most = Infinity, judge, slopes, rounds = 3, trials = 60, onProgress } = options;
   if (!(price >= 0 && price < Infinity)) throw new RangeError(`refine: the price must be 0 or more, got ${price}`);
   let levels = coded.levels.map((tensor) => tensor.slice());
   let bits = codedBits(shapes, levels);
@@ -65,7 +67,8 @@ export async function refine(coded: LevelWeights, options: RefineOptions): Promi
       const tried = levels.map((tensor) => tensor.slice());
       for (const { tensor, index, level } of group) tried[tensor]![index] = level;
       const triedBits = codedBits(shapes, tried);
-      const triedLoss = await judge(tried);
+      const fits = triedBits <= Math.max(most, bits);
+      const triedLoss = fits ? await judge(tried) : Infinity;
       if (triedLoss + price * triedBits < loss + price * bits) {
         [levels, bits, loss] = [tried, triedBits, triedLoss];
         kept += group.length;

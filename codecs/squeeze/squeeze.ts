@@ -177,8 +177,7 @@ export class Squeeze {
         throw new RangeError(`squeeze: the loss is ${loss} at step ${this.#step} of ${steps}; try a lower rate`);
       }
       const goal = goalAt(this.#free!, bits, number / (reach * steps));
-      const price = exact.exp(this.#logPrice);
-      await onProgress?.({ step: this.#step, steps, loss, bits: this.#bits, goal, price });
+      await onProgress?.({ step: this.#step, steps, loss, bits: this.#bits, goal, price: this.price });
     }
   }
 
@@ -205,7 +204,7 @@ export class Squeeze {
     const goal = goalAt(this.#free, bits, this.#step / (reach * steps));
     const most = Math.max(mostChange, (reachable * interval) / (reach * steps));
     this.#logPrice += Math.min(Math.max(4 * (this.#bits / goal - 1), -1), 1) * most;
-    const price = exact.exp(this.#logPrice) * this.#correction;
+    const price = this.price * this.#correction;
     this.#first.assign(first.map((cost) => cost * price));
     this.#further.assign(further.map((cost) => cost * price));
   }
@@ -277,6 +276,11 @@ export class Squeeze {
     const levels = this.#whole(live);
     const scales = this.#scales.map((scale, t) => (levels[t]!.some((level) => level !== 0) ? scale : 0));
     return { method: "levels", scales, levels };
+  }
+
+  /** What a bit costs now, in nats per image: at the end of training what it is worth to a network of this size. */
+  get price(): number {
+    return exact.exp(this.#logPrice);
   }
 
   /** Takes effect between two steps. */

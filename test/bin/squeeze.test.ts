@@ -72,6 +72,15 @@ suite("kilonet squeeze", () => {
     assert.deepEqual(readFileSync(output), bytes, `killed after ${delay} ms, with a checkpoint of kind ${kind}`);
   });
 
+  test("refines a training that is over, from its checkpoint, and keeps to the size", async () => {
+    const resume = ["--checkpoint", path("kept.ckpt"), "--resume"];
+    const result = await resultOf(...words("refined.knet"), ...resume, "--refine", "1", "--no-test");
+    const refined = readFileSync(path("refined.knet"));
+    assert.equal(result.bytes, refined.length);
+    assert.ok(refined.length <= 160, `${refined.length} bytes`);
+    assert.notDeepEqual(refined, bytes);
+  });
+
   test("goes on from no other run's checkpoint, and from none that was cut short", async () => {
     writeFileSync(path("cut.ckpt"), readFileSync(path("kept.ckpt")).subarray(0, -1));
     const refused = async (message: RegExp, ...args: string[]): Promise<void> => {
@@ -93,6 +102,7 @@ suite("kilonet squeeze refuses", { concurrency: 2 }, () => {
     ["no training", "--bytes 100 --training 0", 2, /--training.*It must be a whole number from 1/],
     ["a budget that holds no head", "--bytes 12", 1, /a file of softmax needs \d+ bytes, got a budget of 12/],
     ["levels without distance", "--bytes 100 --step 0", 2, /--step.*It must be a number above 0/],
+    ["half a round", "--bytes 100 --refine 0.5", 2, /--refine.*It must be a whole number from 0 to 1000/],
     ["originals without copies", "--bytes 100 --original 0.5", 2, /--original belongs to --augment, which is missing/],
     ["live counts of another network", "--bytes 100 --live 2-3", 1, /live/],
     ["a checkpoint that is not there", "--bytes 100 --resume FILE/none.ckpt", 1, /none.ckpt: no such file/],

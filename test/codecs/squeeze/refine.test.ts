@@ -68,6 +68,25 @@ test("refine: where no bit is worth anything, rounding is as good as it gets", a
   assert.deepEqual(await refine(coded, { shapes, price: 0, ...judged }), coded);
 });
 
+test("refine: levels take no more bits than they may, however much loss that costs", async () => {
+  const { coded, judged } = problem(4);
+  // Nothing but zeros, and bits for nothing: all of them would come back.
+  const nothing = { ...coded, levels: coded.levels.map(({ length }) => new Int32Array(length)) };
+  const bitsOf = async (most?: number): Promise<number> => {
+    const found = await refine(nothing, { shapes, price: 0, most, ...judged, rounds: 5, trials: 200 });
+    return codedBits(shapes, found.levels);
+  };
+  const free = await bitsOf();
+  for (const share of [0.3, 0.6, 0.9]) {
+    const bits = await bitsOf(share * free);
+    assert.ok(bits <= share * free && bits > 0.7 * share * free, `${bits} of ${share * free}`);
+  }
+  // Levels that take too many at first are let go, never made more.
+  const given = codedBits(shapes, coded.levels);
+  const { levels } = await refine(coded, { shapes, price: 0.05, most: 1, ...judged, rounds: 5, trials: 200 });
+  assert.ok(codedBits(shapes, levels) < given);
+});
+
 test("refine: a price below 0 is a RangeError", async () => {
   const { coded, judged } = problem(5);
   await assert.rejects(refine(coded, { shapes, price: -1, ...judged }), /the price must be 0 or more, got -1/);

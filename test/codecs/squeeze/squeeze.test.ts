@@ -118,6 +118,20 @@ test("squeeze: stopped at any look and gone on, it ends with the same levels", a
   await runtime.close();
 });
 
+test("squeeze: its price is that of the last look, also where training was gone on with", async () => {
+  const runtime = await createRuntime({ threads: 1 });
+  const prices: number[] = [];
+  const options = optionsOf(runtime, { steps: 200, onProgress: ({ price }) => void prices.push(price) });
+  const run = new Squeeze(options);
+  await run.train();
+  assert.equal(run.price, prices.at(-1));
+  assert.notEqual(run.price, prices[0]);
+  const later = new Squeeze(options);
+  later.restore(await run.save());
+  assert.equal(later.price, run.price);
+  await runtime.close();
+});
+
 test("squeeze: only live units have levels", async () => {
   const runtime = await createRuntime({ threads: 1 });
   const narrow = [[3, 3, 1, 2], [2], [18, 6], [6]];
