@@ -18,8 +18,9 @@ export interface RuntimeOptions {
   /** On `wasm`: how many threads work, the calling one included. Default: one per core, at most 8. */
   readonly threads?: number;
   /**
-   * On `gpu`, where it must be said: how gpu.js runs kernels. Both modes there are run on the processor, `cpu` as plain
-   * JavaScript, `webasm` as WebAssembly, and are slower than `wasm`: they show that the kernels are right.
+   * On `gpu`, where it must be said: how gpu.js runs kernels. `webgpu` needs an adapter, and in Node the package
+   * webgpu; `cpu` (plain JavaScript) and `webasm` run on the processor, slower than `wasm`, and show that the kernels
+   * are right.
    */
   readonly mode?: Mode;
 }

@@ -18,7 +18,7 @@ import { edges } from "../../arbitraries.ts";
 import { assertClose } from "../../laws.ts";
 import { programs, runProgram, type Value, variableShapes } from "../../programs.ts";
 import { runtimeOf } from "../../runtimes.ts";
-import { gpuDevices, skip } from "./modes.ts";
+import { hostDevices, skip } from "./modes.ts";
 
 const isDeviceError = (pattern: RegExp) => (error: unknown): boolean =>
   error instanceof DeviceError && pattern.test(error.message);
@@ -82,7 +82,7 @@ function altered(name: string, body: string, reads = 1): Operation<Record<never,
   return { ...copyInto, name, gpu };
 }
 
-for (const device of gpuDevices) {
+for (const device of hostDevices) {
   const mode = device.name.split(", ")[1]!;
   const run = (runtime: Runtime, operation: Operation<Record<never, never>>): Tensor => {
     const variable = runtime.variable([0, 0], [2]);

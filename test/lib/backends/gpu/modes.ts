@@ -18,5 +18,8 @@ export const skip: string | false = await loadGpuJs().then(
 export const skipWebGpu: string | false =
   process.env.KILONET_TEST_WEBGPU === "1" ? skip : "webgpu needs an adapter; npm run test:gpu asks for one";
 
-/** The gpu device in every mode to be tried: two run on any machine. */
-export const gpuDevices = all.filter(({ name }) => skipWebGpu === false || !name.endsWith("webgpu"));
+/** The modes on the processor: they run on any machine, and numbers are at hand at once. */
+export const hostDevices = all.filter(({ name }) => !name.endsWith("webgpu"));
+
+/** The gpu device in every mode to be tried. */
+export const gpuDevices = skipWebGpu === false ? all : hostDevices;
