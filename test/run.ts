@@ -53,7 +53,7 @@ function count({ name, nesting, details, skip, todo }: Report): void {
 }
 
 // A file that hangs ends as a failure, well before the five minutes that a whole run may take; slow ones have an hour.
-const timeout = files.some((name) => name.startsWith("test/slow/")) ? 3_600_000 : 240_000;
+const timeout = files.some((name) => name.startsWith("test/slow/")) ? 3_600_000 : 480_000;
 const events = run({ files: [...paths], concurrency: availableParallelism(), timeout });
 events.on("test:pass", count);
 events.on("test:fail", (report) => {
