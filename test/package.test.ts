@@ -57,8 +57,9 @@ suite("the packed tarball", () => {
 
   test("brings the build, the documents and the launcher, and no source", () => {
     const top = readdirSync(installed).sort();
-    assert.deepEqual(top, ["CHANGELOG.md", "LICENSE", "README.md", "bin", "dist", "docs", "package.json"]);
+    assert.deepEqual(top, ["CHANGELOG.md", "LICENSE", "README.md", "bin", "dist", "docs", "models", "package.json"]);
     assert.deepEqual(readdirSync(join(installed, "bin")), ["kilonet.js"]);
+    assert.deepEqual(readdirSync(join(installed, "models")), ["zoo"]);
     const built = readdirSync(join(installed, "dist"), { recursive: true, encoding: "utf8" });
     assert.deepEqual(built.filter((name) => name.includes(".") && !/\.(js|d\.ts)$/.test(name)), []);
   });
