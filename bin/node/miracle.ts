@@ -175,7 +175,17 @@ function settled<Options extends Omit<MiracleRunOptions, "runtime">>(
 ): Options & MiracleRecipe & { readonly seed: number } {
   const filled = { seed: 1, ...miracleRecipe(network, given.bytes), ...defined(given) };
   // Weights to start from stand for all of pretraining.
-  return { ...filled, pretraining: given.weights === undefined ? filled.pretraining : 0 };
+  const pretraining = given.weights === undefined ? filled.pretraining : 0;
+  // A file says which units live only where some do not.
+  const live = filled.live !== undefined && isWhole(network, filled.live) ? undefined : filled.live;
+  return { ...filled, live, pretraining };
+}
+
+function isWhole({ layers }: Network, live: readonly number[]): boolean {
+  const units = layers.flatMap((layer) =>
+    layer.type === "convolution" ? [layer.filters] : layer.type === "dense" ? [layer.units] : [],
+  );
+  return live.length === units.length - 1 && live.every((count, i) => count === units[i]);
 }
 
 interface Images {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pack, toWeights, unpack } from "../../../codecs/index.ts";
 import { createRuntime, parametersOf } from "../../../lib/index.ts";
-import { evaluate, initialise, narrow, type Loss, hardLabels } from "../../../models/index.ts";
+import { evaluate, hardLabels, initialise, lenet5, type Loss, narrow } from "../../../models/index.ts";
 import { miracle, miracleBlocks, type MiracleRunOptions, type MiracleRunProgress } from "../../../bin/node/index.ts";
 import { smallData, smallNetwork } from "../../models/small.ts";
 
@@ -142,4 +142,13 @@ test("miracle: what does not go together is a RangeError before any training", a
       return true;
     });
   }
+});
+
+test("miracle: live counts that name every unit are the whole network", () => {
+  const groups = [1, 1, 2, 1, 50, 1, 1, 1].map((size) => ({ size, hashed: false }));
+  const options = { bytes: 1140, bits: 10, groups };
+  const blocks = miracleBlocks(lenet5, { ...options, live: [20, 50, 500] });
+  // Blocks of ten bits in what the head leaves of 1,140 bytes.
+  assert.ok(blocks > 880 && blocks < 900, `${blocks}`);
+  assert.ok(miracleBlocks(lenet5, { ...options, live: [20, 50, 400] }) < blocks);
 });
