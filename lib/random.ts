@@ -45,7 +45,7 @@ export const STREAMS = {
   augmentation: 4,
   /** The drawn digits. Block: number of the image. */
   glyphs: 5,
-  /** Samples of which a MIRACLE file names one per block. Block: block; index: sample; position: place in the block. */
+  /** Samples of which a MIRACLE file names one per block. Element: sample * size of the block + place in the block. */
   candidates: 6,
   /** Which scalars form a MIRACLE block. */
   partition: 7,
