@@ -8,8 +8,10 @@ import {
   type PruneRule,
   pruneTogether,
   rescaleDropout,
+  rulesAt,
   type Section,
   share,
+  shareAt,
   type ShareOptions,
   tidy,
 } from "../codecs/index.ts";
@@ -58,26 +60,27 @@ export interface RetrainOptions extends ChainOptions {
   readonly lastEpochs?: number;
   /** The highest learning rate of each round. */
   readonly rate: number;
-  /** Where an earlier run of the same got to. `weights` and `masks` then say nothing. */
+  /** Where an earlier run of the same got to; `weights` and `masks` are what that one began with. */
   readonly from?: Pruned | undefined;
   /** Called after each round. */
   readonly onRound?: ((pruned: Pruned) => void | Promise<void>) | undefined;
 }
 
 /**
- * Prunes in rounds, training what is left after each. Shares go down along a cubic ramp, steep first (Zhu & Gupta 2017,
- * arXiv 1710.01878); what is gone stays gone. Dropout gets weaker as connections get fewer.
+ * Prunes in rounds along a ramp (`rulesAt`), training what is left after each; what is gone stays gone. Deviations are
+ * those before the first round. Dropout gets weaker as connections get fewer.
  */
 export async function pruneAndRetrain(weights: Weights, options: RetrainOptions): Promise<Weights> {
   const { network, rules = {}, together, rounds, epochs, lastEpochs = epochs, from, onRound } = options;
   const whole = prune(weights, {});
   let { masks = whole } = options;
+  const measured = { weights, masks };
   if (from !== undefined) ({ weights, masks } = from);
   for (let round = (from?.round ?? 0) + 1; round <= rounds; round++) {
     const way = round / rounds;
     masks =
       together === undefined
-        ? prune(weights, rulesAt(rules, way), { masks })
+        ? prune(weights, rulesAt(rules, way), { masks, measured })
         : pruneTogether(weights, shareAt(together, way), { masks });
     const retrained = await fit({
       ...fitOptions(options, rounds === 1 ? "prune" : `prune ${round}/${rounds}`),
@@ -92,17 +95,6 @@ export async function pruneAndRetrain(weights: Weights, options: RetrainOptions)
     await onRound?.({ weights, masks, round });
   }
   return weights;
-}
-
-/** The rules at `way` from 0 (nothing is pruned) to 1: only shares change on the way. */
-function rulesAt(rules: Readonly<Record<string, PruneRule>>, way: number): Readonly<Record<string, PruneRule>> {
-  const ruleAt = (rule: PruneRule): PruneRule => ("share" in rule ? { share: shareAt(rule.share, way) } : rule);
-  return Object.fromEntries(Object.entries(rules).map(([name, rule]) => [name, ruleAt(rule)]));
-}
-
-function shareAt(share: number, way: number): number {
-  const left = 1 - way;
-  return share + (1 - share) * left * left * left;
 }
 
 export interface ShareAndTuneOptions extends ChainOptions {

@@ -31,6 +31,7 @@ export {
 } from "./prune.ts";
 export { clearDead, removeDead, type DeadUnits } from "./prune/dead.ts";
 export { rescaleDropout } from "./prune/dropout.ts";
+export { rulesAt, shareAt } from "./prune/schedule.ts";
 export {
   codebookOf,
   entryGradients,

@@ -13,7 +13,7 @@ export type Masks = readonly NamedMask[];
 /**
  * What to keep of one tensor. `share`: that share of all its weights, the largest magnitudes (0 to 1).
  * `threshold`: magnitudes from it up. `deviations`: magnitudes from so many standard deviations of its weights up (the
- * population's deviation, of the weights that are not pruned yet). `unitDeviations`: the same with a deviation for each
+ * population's deviation, of the weights that are not pruned yet, or those that `measured` names). `unitDeviations`: the same with a deviation for each
  * unit, which is an output neuron or a filter: it is that of the unit's own weights.
  */
 export type PruneRule =
@@ -24,7 +24,13 @@ export type PruneRule =
 
 export interface PruneOptions {
   /** What is pruned already and stays so: masks only shrink. */
-  readonly masks?: Masks;
+  readonly masks?: Masks | undefined;
+  /**
+   * Of which weights deviations are. Default: of `weights` and `masks`. In rounds it has to be what there was before the
+   * first: what a round leaves is larger than what it takes, so that its own deviation would take more each time, until
+   * nothing is left.
+   */
+  readonly measured?: { readonly weights: Weights; readonly masks?: Masks | undefined } | undefined;
 }
 
 /**
@@ -46,10 +52,15 @@ export function prune(
     }
   }
   if (isRule(rules)) checkMatrices(weights);
+  const { measured } = options;
+  const among = measured && startMasks(measured.weights, measured);
+  if (among !== undefined) checkMasks(weights, among);
   return startMasks(weights, options).map((mask, i) => {
     const tensor = weights[i]!;
     const rule = ruleOf(tensor.name);
-    return rule === undefined ? mask : { ...mask, values: pruneOne(tensor, mask.values, rule) };
+    if (rule === undefined) return mask;
+    const population = measured && { values: measured.weights[i]!.values, kept: among![i]!.values };
+    return { ...mask, values: pruneOne(tensor, mask.values, rule, population) };
   });
 }
 
@@ -125,10 +136,21 @@ export function countKept(masks: Masks): number {
   return masks.reduce((sum, { values }) => sum + values.reduce((kept, value) => kept + value, 0), 0);
 }
 
-function pruneOne(tensor: NamedArray, before: Uint8Array, rule: PruneRule): Uint8Array {
+interface Population {
+  readonly values: Float32Array;
+  readonly kept: Uint8Array;
+}
+
+function pruneOne(
+  tensor: NamedArray,
+  before: Uint8Array,
+  rule: PruneRule,
+  population: Population = { values: tensor.values, kept: before },
+): Uint8Array {
   const { name, values } = tensor;
-  for (let i = 0; i < values.length; i++) {
-    if (!Number.isFinite(values[i])) throw new RangeError(`prune: ${name} holds ${values[i]} at index ${i}`);
+  for (const numbers of new Set([values, population.values])) {
+    const bad = numbers.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0) throw new RangeError(`prune: ${name} holds ${numbers[bad]} at index ${bad}`);
   }
   if ("share" in rule) {
     if (!(rule.share >= 0 && rule.share <= 1)) {
@@ -146,7 +168,7 @@ function pruneOne(tensor: NamedArray, before: Uint8Array, rule: PruneRule): Uint
   // Units are the last axis of every weight: filters [height, width, in, out], matrices [in, out].
   const units = "unitDeviations" in rule ? tensor.shape.at(-1)! : 1;
   const thresholds =
-    "threshold" in rule ? [factor] : deviations(values, before, units).map((deviation) => factor * deviation);
+    "threshold" in rule ? [factor] : deviations(population, units).map((deviation) => factor * deviation);
   return before.map((kept, i) => (kept === 1 && Math.abs(values[i]!) >= thresholds[i % units]! ? 1 : 0));
 }
 
@@ -173,7 +195,7 @@ function keepLargest(values: Float32Array, before: Uint8Array, count: number): U
 }
 
 /** sqrt(mean((w - mean(w))^2)) over what is kept of each unit; 0 where nothing is. */
-function deviations(values: Float32Array, kept: Uint8Array, units: number): Float64Array {
+function deviations({ values, kept }: Population, units: number): Float64Array {
   const counts = new Float64Array(units);
   const means = new Float64Array(units);
   const squares = new Float64Array(units);
@@ -190,7 +212,7 @@ function deviations(values: Float32Array, kept: Uint8Array, units: number): Floa
   return squares.map((sum, unit) => Math.sqrt(sum / Math.max(1, counts[unit]!)));
 }
 
-function startMasks(weights: Weights, { masks }: PruneOptions): Masks {
+function startMasks(weights: Weights, { masks }: Pick<PruneOptions, "masks">): Masks {
   if (masks !== undefined) {
     checkMasks(weights, masks);
     return masks.map((mask) => ({ ...mask, values: mask.values.slice() }));

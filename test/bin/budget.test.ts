@@ -63,6 +63,21 @@ suite("pruning in rounds", () => {
     assert.ok(kept[0]! > kept[1]! && kept[1]! > kept[2]!, kept.join(" "));
   });
 
+  test("by deviations ends with about what one round keeps: each is measured by the weights before the first", async () => {
+    const rules = { "d1.weight": { deviations: 1 } };
+    const keptAfter = async (rounds: number): Promise<number> => {
+      const kept: number[] = [];
+      // A rate at which weights hardly move.
+      const options = { ...common, rate: 1e-6, rules, rounds };
+      await pruneAndRetrain(weights, { ...options, onRound: ({ masks }) => void kept.push(countKept(masks)) });
+      assert.ok(kept.every((count, i) => i === 0 || count <= kept[i - 1]!), kept.join(" "));
+      assert.ok(rounds === 1 || kept[0]! > kept.at(-1)!, kept.join(" "));
+      return kept.at(-1)!;
+    };
+    const [one, four] = [await keptAfter(1), await keptAfter(4)];
+    assert.ok(Math.abs(one - four) <= 1, `${one} and ${four}`);
+  });
+
   test("with one share for all keeps the largest wherever they are, and what was pruned stays so", async () => {
     const together = await pruneAndRetrain(weights, { ...common, together: 0.25, rounds: 2 });
     const matrices = together.filter(({ name }) => name.endsWith(".weight"));

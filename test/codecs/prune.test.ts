@@ -1,7 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { applyMasks, countKept, markPruned, masksOf, prune, pruneTogether, readPruned } from "../../codecs/prune.ts";
+import {
+  applyMasks,
+  countKept,
+  markPruned,
+  type Masks,
+  masksOf,
+  prune,
+  type PruneRule,
+  pruneTogether,
+  readPruned,
+} from "../../codecs/prune.ts";
+import { rulesAt, shareAt } from "../../codecs/prune/schedule.ts";
 import type { Weights } from "../../lib/weights.ts";
 import { smallWeights } from "./arbitraries.ts";
 
@@ -75,6 +86,59 @@ test("thresholds compare magnitudes, and deviations are the population's", () =>
   // What is pruned already does not count: the deviation of 1 and -1 alone is 1.
   const masks = [{ name: "fc1.weight", shape: [4], values: Uint8Array.of(0, 0, 1, 1) }];
   assert.deepEqual(kept(one(2, -2, 1, -1), { deviations: 1 }, { masks }), ["0011"]);
+});
+
+const anyRule = fc.oneof(
+  share.map((share): PruneRule => ({ share })),
+  fc.nat(30).map((n): PruneRule => ({ threshold: n / 10 })),
+  fc.nat(30).map((n): PruneRule => ({ deviations: n / 10 })),
+  fc.nat(30).map((n): PruneRule => ({ unitDeviations: n / 10 })),
+);
+
+test("rounds end where one round ends, whatever the rule, and each takes no less than the one before", () => {
+  fc.assert(
+    fc.property(smallWeights, anyRule, fc.integer({ min: 1, max: 5 }), (weights, rule, rounds) => {
+      const rules = { [weights[0]!.name]: rule, [weights[2]!.name]: rule };
+      const measured = { weights };
+      let left = weights;
+      let masks: Masks | undefined;
+      let before = countKept(prune(weights, {}));
+      for (let round = 1; round <= rounds; round++) {
+        masks = prune(left, rulesAt(rules, round / rounds), { masks, measured });
+        // Training that changes nothing but what is pruned.
+        left = applyMasks(left, masks);
+        assert.ok(countKept(masks) <= before);
+        before = countKept(masks);
+      }
+      assert.deepEqual(masks, prune(weights, rules));
+    }),
+  );
+});
+
+test("the ramp is steep at first: a part of (1 - way)^3 is left to do", () => {
+  assert.equal(shareAt(0.2, 0), 1);
+  assert.equal(shareAt(0.2, 0.5), 0.2 + 0.8 / 8);
+  assert.equal(shareAt(0.2, 1), 0.2);
+  const rules = { a: { threshold: 8 }, b: { deviations: 16 }, c: { unitDeviations: 24 }, d: { share: 0.2 } };
+  assert.deepEqual(rulesAt(rules, 0), {
+    ...{ a: { threshold: 0 }, b: { deviations: 0 }, c: { unitDeviations: 0 }, d: { share: 1 } },
+  });
+  assert.deepEqual(rulesAt(rules, 0.5), {
+    ...{ a: { threshold: 7 }, b: { deviations: 14 }, c: { unitDeviations: 21 }, d: { share: 0.2 + 0.8 / 8 } },
+  });
+  assert.deepEqual(rulesAt(rules, 1), rules);
+  for (const way of [-0.1, 1.1, NaN]) assert.throws(() => rulesAt(rules, way), /the way must be from 0 to 1/);
+});
+
+test("deviations can be those of other weights: the ones before the first round", () => {
+  const measured = { weights: one(2, -2, 1, -1) };
+  // The deviation is 1.5811 there, and 2 among what is left.
+  const masks = [{ name: "fc1.weight", shape: [4], values: Uint8Array.of(1, 1, 0, 0) }];
+  assert.deepEqual(kept(one(2, -2, 0, 0), { deviations: 1.1 }, { masks, measured }), ["1100"]);
+  assert.deepEqual(kept(one(2, -2, 0, 0), { deviations: 1.1 }, { masks }), ["0000"]);
+  assert.throws(() => prune(one(1), { deviations: 1 }, { measured }), /the masks belong to other weights/);
+  const bad = { weights: one(1, NaN) };
+  assert.throws(() => prune(one(1, 2), { deviations: 1 }, { measured: bad }), /fc1\.weight holds NaN at index 1/);
 });
 
 test("the deviation of a unit is that of its own weights, in convolutions too", () => {
