@@ -2,10 +2,11 @@ import { DeviceError } from "../../errors.ts";
 import type { Call, Operation } from "../../ops/operation.ts";
 import type { Backend, ElementType, ElementwiseCall, NumberArray, Storage } from "../backend.ts";
 import { check, type Given, type GpuDevice, type Numbers } from "./device.ts";
-import { loadGpuJs, type Mode, modes } from "./gpujs.ts";
+import { type GpuJs, loadGpuJs, type Mode, modes } from "./gpujs.ts";
 import { HostDevice } from "./hostDevice.ts";
 import { type ElementwisePass, elementwisePass } from "./kernels/elementwise.ts";
 import { exactInts, type GpuPlan } from "./plan.ts";
+import { WebGlDevice } from "./webGlDevice.ts";
 import { WebGpuDevice } from "./webGpuDevice.ts";
 
 /**
@@ -17,9 +18,14 @@ export async function createGpuBackend(mode: Mode | undefined): Promise<GpuBacke
     throw new DeviceError(`gpu: the mode must be one of ${modes.join(", ")}, got ${JSON.stringify(mode)}`);
   }
   const gpujs = await loadGpuJs();
-  const device = mode === "webgpu" ? await WebGpuDevice.open(gpujs) : new HostDevice(gpujs, mode);
+  const device = await open(gpujs, mode);
   await check(device);
   return new GpuBackend(device);
+}
+
+function open(gpujs: GpuJs, mode: Mode): GpuDevice | Promise<GpuDevice> {
+  if (mode === "webgpu") return WebGpuDevice.open(gpujs);
+  return mode === "webgl2" ? new WebGlDevice(gpujs) : new HostDevice(gpujs, mode);
 }
 
 class GpuStorage implements Storage {

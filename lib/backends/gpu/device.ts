@@ -1,7 +1,7 @@
 // What the backend asks of a device, and how a pass becomes a kernel of gpu.js.
 
 import { DeviceError } from "../../errors.ts";
-import type { GpuJs, KernelSettings, Mode } from "./gpujs.ts";
+import type { GpuJs, GpuSettings, KernelSettings, Mode } from "./gpujs.ts";
 import type { Pass } from "./plan.ts";
 
 /**
@@ -89,10 +89,10 @@ export async function check(device: GpuDevice): Promise<void> {
 }
 
 /** gpu.js in a mode. Throws DeviceError where it cannot run it. */
-export function openGpu(gpujs: GpuJs, mode: Mode): InstanceType<GpuJs["GPU"]> {
+export function openGpu(gpujs: GpuJs, settings: GpuSettings): InstanceType<GpuJs["GPU"]> {
   try {
-    return new gpujs.GPU({ mode });
+    return new gpujs.GPU(settings);
   } catch (cause) {
-    throw new DeviceError(`gpu: gpu.js cannot run in mode ${mode} here`, { cause });
+    throw new DeviceError(`gpu: gpu.js cannot run in mode ${settings.mode} here`, { cause });
   }
 }

@@ -31,7 +31,7 @@ export class HostDevice implements GpuDevice {
     this.mode = mode;
     this.description = `${what[mode]}, 1 thread`;
     this.#gpujs = gpujs;
-    this.#gpu = openGpu(gpujs, mode);
+    this.#gpu = openGpu(gpujs, { mode });
   }
 
   get compiled(): number {

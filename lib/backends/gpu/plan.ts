@@ -28,6 +28,11 @@ export interface Pass {
   /** The arrays, by the names that the body knows them by. At most seven: a GPU binds eight, the output included. */
   readonly reads: Readonly<Record<string, Source>>;
   readonly helpers?: readonly IntegerFunction[];
+  /**
+   * With helpers: the same bits made by the host, from the numbers and words that the kernel is given, for a mode whose
+   * integers are not exact.
+   */
+  readonly onHost?: (values: readonly number[], length: number) => Float32Array;
   /** Statements that end in `return`. They also know the plan's numbers and words by name. */
   readonly body: string;
 }

@@ -60,7 +60,7 @@ export class WebGpuDevice implements GpuDevice {
   private constructor(gpujs: GpuJs, context: WebGpu) {
     this.#gpujs = gpujs;
     this.#context = context;
-    this.#gpu = openGpu(gpujs, this.mode);
+    this.#gpu = openGpu(gpujs, { mode: this.mode });
     this.description = `adapter ${nameOf(context)}`;
     void context.device.lost.then(({ reason, message }) => {
       this.#failure ??= new DeviceError(`gpu: the device was lost (${reason}): ${message}`);

@@ -26,8 +26,9 @@ const isDeviceError = (pattern: RegExp) => (error: unknown): boolean =>
 test("gpu: options that cannot be had are said", { skip }, async () => {
   const refuses = (options: RuntimeOptions, pattern: RegExp): Promise<void> =>
     assert.rejects(createRuntime(options), isDeviceError(pattern));
-  await refuses({ device: "gpu" }, /^gpu: the mode must be one of cpu, webasm, webgpu, got undefined$/);
-  await refuses({ device: "gpu", mode: "webgl" as "cpu" }, /must be one of cpu, webasm, webgpu, got "webgl"$/);
+  await refuses({ device: "gpu" }, /^gpu: the mode must be one of cpu, webasm, webgpu, webgl2, got undefined$/);
+  await refuses({ device: "gpu", mode: "webgl" as "cpu" }, /must be one of cpu, webasm, webgpu, webgl2, got "webgl"$/);
+  await refuses({ device: "gpu", mode: "webgl2" }, /^gpu: mode webgl2 needs a browser: there is no WebGL 2 here$/);
   await refuses({ device: "gpu", mode: "cpu", threads: 2 }, /gpu has 1 thread, not 2$/);
   await refuses({ device: "gpu", mode: "cpu", precision: "fast" }, /gpu has the precisions float32, not fast$/);
   await refuses({ device: "reference", mode: "cpu" }, /only gpu has modes, and reference was asked for$/);
@@ -40,6 +41,15 @@ test("gpu: without the package the error names it", async () => {
   const message = /^gpu: the package gpu\.js is not installed; this device needs gpu\.js 2\.24\.1$/;
   await assert.rejects(load(missing), isDeviceError(message));
   await assert.rejects(load(broken), isDeviceError(/^gpu: the package gpu\.js does not load;/));
+  await assert.rejects(loadGpuJs(() => Promise.resolve({ GPU: 1 })), isDeviceError(/^gpu: the package gpu\.js does/));
+});
+
+test("gpu: the package is found as bundlers and as its build for browsers give it", { skip }, async (t) => {
+  const gpujs = await loadGpuJs();
+  assert.equal(await loadGpuJs(() => Promise.resolve({ default: gpujs })), gpujs);
+  Object.assign(globalThis, { GPU: gpujs });
+  t.after(() => Reflect.deleteProperty(globalThis, "GPU"));
+  assert.equal(await loadGpuJs(() => Promise.resolve({})), gpujs);
 });
 
 test("gpu: a device without the mode, or with another one in its place, is refused", { skip }, async () => {
