@@ -5,6 +5,7 @@ export { broadcastTo, sum } from "./sum.ts";
 export { max, mean } from "./reduce.ts";
 export { concat, pad, reshape, slice, transpose } from "./layout.ts";
 export { gather, scatterAdd } from "./gather.ts";
+export { gatherBytes, packBytes, rowsPerTable } from "./gatherBytes.ts";
 export { matmul, type ProductOptions } from "./matmul.ts";
 export { conv2d, type ConvolutionOptions } from "./conv2d.ts";
 export { maxPool2d } from "./maxPool2d.ts";
