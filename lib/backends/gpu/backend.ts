@@ -44,6 +44,7 @@ class GpuStorage implements Storage {
 export class GpuBackend implements Backend {
   readonly name = "gpu";
   readonly description: string;
+  readonly remote = true;
   /** As many inputs as a GPU binds arrays. */
   readonly fusion = { inputs: 7, cost: 64 };
   readonly #device: GpuDevice;
@@ -52,6 +53,10 @@ export class GpuBackend implements Backend {
   readonly #tables = new Map<() => Float32Array, Numbers>();
   /** What `allocate` gave out since the last `reset`. */
   readonly #arena: GpuStorage[] = [];
+  /** How many arrays went to the device, with how many numbers, and how many came back. */
+  readonly traffic = { uploads: 0, numbers: 0, reads: 0 };
+  /** Uploaded ints that were looked at, and below what they all lie. */
+  readonly #within = new WeakMap<Float32Array, number>();
   /** Gives back the numbers of held storage that the garbage collector has taken. */
   readonly #held = new FinalizationRegistry<Numbers>((numbers) => this.#device.release(numbers));
 
@@ -86,6 +91,8 @@ export class GpuBackend implements Backend {
 
   #upload(type: ElementType, values: ArrayLike<number>): Numbers {
     if (type === "int") checkInts(values);
+    this.traffic.uploads += 1;
+    this.traffic.numbers += values.length;
     return this.#device.upload(values, type === "int");
   }
 
@@ -97,6 +104,7 @@ export class GpuBackend implements Backend {
 
   /** Gives the numbers of the arena back, the last ones first, so that an equal step finds them again in order. */
   reset(): void {
+    this.#device.flush();
     for (let storage = this.#arena.pop(); storage !== undefined; storage = this.#arena.pop()) this.#set(storage, null);
   }
 
@@ -112,6 +120,7 @@ export class GpuBackend implements Backend {
   }
 
   async read(storage: Storage): Promise<NumberArray> {
+    this.traffic.reads += 1;
     return copyOf(storage, await this.#device.read(numbersOf(storage)));
   }
 
@@ -147,7 +156,7 @@ export class GpuBackend implements Backend {
   ): void {
     const { passes, results, numbers, words, indices } = this.#plan(operation, call);
     const from = inputs.map(numbersOf);
-    if (indices !== undefined) checkIndices(indices, this.#device.look(from[indices.input]!));
+    if (indices !== undefined) this.#checkIndices(indices, this.#device.look(from[indices.input]!));
     const given: Given = {
       names: numbers?.names ?? [],
       words: words?.names ?? [],
@@ -164,6 +173,16 @@ export class GpuBackend implements Backend {
     const overwritten = (operation.overwrites ?? []).map((index) => inputs[index]!);
     [...outputs, ...overwritten].forEach((storage, i) => this.#set(storage as GpuStorage, made[results[i]!]!));
     made.forEach((own, i) => !results.includes(i) && this.#device.release(own));
+  }
+
+  /**
+   * Those that an operation found on a GPU are not at hand, and lie within: nothing computes with ints. Those that stay
+   * on the device from step to step are looked at once.
+   */
+  #checkIndices({ below, refuse }: NonNullable<GpuPlan["indices"]>, indices: Float32Array | null): void {
+    if (indices === null || (this.#within.get(indices) ?? Infinity) <= below) return;
+    for (const index of indices) if (index < 0 || index >= below) throw refuse(index);
+    this.#within.set(indices, below);
   }
 
   #table(make: () => Float32Array): Numbers {
@@ -204,9 +223,4 @@ function checkInts(values: ArrayLike<number>): void {
 
 function copyOf({ type }: Storage, numbers: Float32Array): NumberArray {
   return type === "int" ? Int32Array.from(numbers) : numbers.slice();
-}
-
-/** Those that an operation found on a GPU are not at hand, and lie within: nothing computes with ints. */
-function checkIndices({ below, refuse }: NonNullable<GpuPlan["indices"]>, indices: Float32Array | null): void {
-  for (const index of indices ?? []) if (index < 0 || index >= below) throw refuse(index);
 }

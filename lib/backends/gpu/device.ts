@@ -40,6 +40,8 @@ export interface GpuDevice {
    * at once or at the next `read`: `name` is said then.
    */
   launch(name: string, pass: Pass, arrays: readonly Numbers[], given: Given): Numbers;
+  /** Begins what was launched so far; a device may let kernels wait for others that come soon. */
+  flush(): void;
   /** One more owner. */
   keep(numbers: Numbers): void;
   /** One owner less; without any, the numbers are gone. */

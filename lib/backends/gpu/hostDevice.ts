@@ -78,6 +78,8 @@ export class HostDevice implements GpuDevice {
     return this.#gpu.createKernel(...kernelOf(pass, given));
   }
 
+  flush(): void {}
+
   keep(): void {}
 
   release(): void {}

@@ -1,17 +1,16 @@
 // The mode of gpu.js that runs on a GPU. Numbers are buffers of ours, which kernels are made to read and to write;
-// compiling and reading take their time, everything else happens at once or, while a kernel is being compiled, in the
-// order in which it was asked for.
+// compiling and reading take their time, everything else happens in the order in which it was asked for: kernels are
+// collected in lists, which go to the device when a step ends, somebody reads, or one is full.
 
 import { DeviceError } from "../../errors.ts";
-import { type Given, type GpuDevice, kernelOf, lengthOf, type Numbers, openGpu } from "./device.ts";
+import { type Built, type Command, commandOf, Commands, fillBlock } from "./commands.ts";
+import { type Given, type GpuDevice, kernelOf, lengthOf, type Numbers, openGpu, trial } from "./device.ts";
 import type { Gpu, GpuJs, WebGpuKernel } from "./gpujs.ts";
 import type { Pass } from "./plan.ts";
 import { forReading, type GpuBuffer, nameOf, provideWebGpu, staging, storage, type WebGpu } from "./webgpu.ts";
 
 interface Buffered extends Numbers {
   readonly buffer: GpuBuffer;
-  /** The buffer as gpu.js takes it. */
-  readonly argument: object;
   /** What was uploaded, if that must be looked at. */
   readonly watched: Float32Array | null;
   owners: number;
@@ -22,6 +21,8 @@ interface Compiled {
   readonly building: Promise<void>;
   /** Whether its own buffer is gone and it takes ours: a little later than gpu.js has built it. */
   ready: boolean;
+  /** Once ready, unless every kernel is sent alone. */
+  command: Command | null;
 }
 
 interface Task {
@@ -31,7 +32,6 @@ interface Task {
 
 export class WebGpuDevice implements GpuDevice {
   readonly mode = "webgpu";
-  readonly description: string;
   readonly #gpujs: GpuJs;
   readonly #gpu: Gpu;
   readonly #context: WebGpu;
@@ -39,11 +39,16 @@ export class WebGpuDevice implements GpuDevice {
   /** Buffers that nobody owns, by size. A step takes what the step before it gave back: memory does not grow. */
   readonly #free = new Map<number, GpuBuffer[]>();
   readonly #all = new Set<GpuBuffer>();
+  /** What is sent at the next flush, or null where gpu.js sends each kernel by itself. */
+  #commands: Commands | null = null;
   /** What waits for a kernel to be compiled, in order. */
   readonly #waiting: Task[] = [];
   #draining: Promise<void> | null = null;
   /** Why nothing works any more, or null. */
   #failure: DeviceError | null = null;
+
+  /** What the device says when it refuses something. */
+  readonly #hear = ({ error }: { readonly error: { readonly message: string } }): void => void this.#refused(error);
 
   /** Throws DeviceError where there is no WebGPU, no adapter, or no such mode. */
   static async open(gpujs: GpuJs): Promise<WebGpuDevice> {
@@ -54,17 +59,55 @@ export class WebGpuDevice implements GpuDevice {
     } catch (cause) {
       throw new DeviceError("gpu: mode webgpu finds no adapter: there is no GPU, or no driver for it", { cause });
     }
-    return new WebGpuDevice(gpujs, context);
+    const device = new WebGpuDevice(gpujs, context);
+    await device.#prove();
+    return device;
   }
 
   private constructor(gpujs: GpuJs, context: WebGpu) {
     this.#gpujs = gpujs;
     this.#context = context;
     this.#gpu = openGpu(gpujs, { mode: this.mode });
-    this.description = `adapter ${nameOf(context)}`;
+    context.device.addEventListener("uncapturederror", this.#hear);
     void context.device.lost.then(({ reason, message }) => {
       this.#failure ??= new DeviceError(`gpu: the device was lost (${reason}): ${message}`);
     });
+  }
+
+  /**
+   * Sends one kernel in gpu.js's way and in ours. Lists are made only if both give the same, and the same numbers went
+   * to the device besides: they need what gpu.js keeps to itself.
+   */
+  async #prove(): Promise<void> {
+    const x = this.upload([1, 2], false);
+    const given = { names: ["y"], words: [], values: [0.5] };
+    const alone = this.launch("a trial", trial, [x], given);
+    const want = await this.read(alone);
+    try {
+      const { inside } = this.#kernels.get(trial)!;
+      const command = commandOf(inside as unknown as Built, trial.threads, [x.length]);
+      const block = new Int32Array(command.block.length);
+      fillBlock(command, given.values, new Float32Array(block.buffer), block);
+      const sent = new Int32Array((inside as unknown as Built).paramsMirror);
+      if (sent.length === block.length && block.every((word, i) => word === sent[i])) {
+        this.#commands = new Commands(this.#context);
+        this.#kernels.get(trial)!.command = command;
+        const listed = this.launch("a trial", trial, [x], given);
+        const got = await this.read(listed);
+        this.release(listed);
+        // Dawn's null adapter computes nothing, and reads back whatever lay there.
+        const isRight = ([first, second]: Float32Array): boolean => first === 1.5 && second === 2.5;
+        if (isRight(want) && !isRight(got)) this.#commands = null;
+      }
+    } catch {
+      this.#commands = null;
+    }
+    this.release(alone);
+    this.release(x);
+  }
+
+  get description(): string {
+    return `adapter ${nameOf(this.#context)}${this.#commands === null ? ", every kernel sent alone" : ""}`;
   }
 
   get compiled(): number {
@@ -76,9 +119,15 @@ export class WebGpuDevice implements GpuDevice {
   }
 
   upload(values: ArrayLike<number>, watched: boolean): Numbers {
-    const copy = Float32Array.from(values);
-    const numbers = this.#take(copy.length, watched ? copy : null);
-    this.#order(null, () => this.#context.device.queue.writeBuffer(numbers.buffer, 0, copy));
+    // Nobody knows what the caller does with its array before a waiting upload is done.
+    const isSafe = !watched && values instanceof Float32Array && this.#waiting.length === 0;
+    const own = isSafe ? values : new Float32Array(values);
+    const numbers = this.#take(own.length, watched ? own : null);
+    this.#order(null, () => {
+      const { buffer } = numbers;
+      if (this.#commands?.uses(buffer) === true) this.#commands.flush();
+      this.#context.device.queue.writeBuffer(buffer, 0, own);
+    });
     return numbers;
   }
 
@@ -95,13 +144,12 @@ export class WebGpuDevice implements GpuDevice {
       buffer = this.#context.device.createBuffer({ size, usage: storage });
       this.#all.add(buffer);
     }
-    const argument = new this.#gpujs.WebGPUBufferResult({
-      buffer,
-      output: [length],
-      componentCount: 1,
-      context: this.#context,
-    });
-    return { length, buffer, argument, watched, owners: 1 };
+    return { length, buffer, watched, owners: 1 };
+  }
+
+  /** Numbers as gpu.js takes them. */
+  #argument({ buffer, length }: Buffered): object {
+    return new this.#gpujs.WebGPUBufferResult({ buffer, output: [length], componentCount: 1, context: this.#context });
   }
 
   #check(): void {
@@ -119,6 +167,7 @@ export class WebGpuDevice implements GpuDevice {
     const to = device.createBuffer({ size: from.size, usage: staging });
     try {
       this.#order(null, () => {
+        this.#commands?.flush();
         const encoder = device.createCommandEncoder();
         encoder.copyBufferToBuffer(from, 0, to, 0, from.size);
         device.queue.submit([encoder.finish()]);
@@ -137,21 +186,24 @@ export class WebGpuDevice implements GpuDevice {
 
   launch(name: string, pass: Pass, arrays: readonly Numbers[], given: Given): Numbers {
     this.#check();
-    const values = [...arrays.map((numbers) => (numbers as Buffered).argument), ...given.values];
-    const kernel = this.#kernels.get(pass) ?? this.#compile(name, pass, given, values);
+    const kernel = this.#kernels.get(pass) ?? this.#compile(name, pass, arrays as readonly Buffered[], given);
     const numbers = this.#take(lengthOf(pass), null);
-    const { inside } = kernel;
-    this.#order(kernel, () => {
-      if (inside.outputBuffer !== numbers.buffer) {
-        inside.outputBuffer = numbers.buffer;
-        inside.bindGroupDirty = true;
-      }
-      inside.run(...values);
-    });
+    if (this.#waiting.length === 0 && kernel.ready) this.#send(kernel, arrays as readonly Buffered[], given, numbers);
+    else this.#order(kernel, () => this.#send(kernel, arrays as readonly Buffered[], given, numbers));
     return numbers;
   }
 
-  #compile(name: string, pass: Pass, given: Given, values: readonly unknown[]): Compiled {
+  #send({ inside, command }: Compiled, arrays: readonly Buffered[], { values }: Given, to: Buffered): void {
+    if (this.#commands !== null && command !== null) {
+      this.#commands.add(command, [...arrays.map(({ buffer }) => buffer), to.buffer], values);
+      return;
+    }
+    inside.outputBuffer = to.buffer;
+    inside.bindGroupDirty = true;
+    inside.run(...arrays.map((own) => this.#argument(own)), ...values);
+  }
+
+  #compile(name: string, pass: Pass, arrays: readonly Buffered[], given: Given): Compiled {
     const cannot = (cause: unknown): DeviceError =>
       cause instanceof DeviceError
         ? cause
@@ -160,12 +212,17 @@ export class WebGpuDevice implements GpuDevice {
       const [source, settings] = kernelOf(pass, given);
       const { kernel } = this.#gpu.createKernel(source, { ...settings, pipeline: true }) as unknown as WebGpuKernel;
       if (kernel.constructor.mode !== this.mode) throw new Error(`${kernel.constructor.mode} took over`);
-      const compiled: { -readonly [Key in keyof Compiled]: Compiled[Key] } = {
+      const lengths = arrays.map(({ length }) => length);
+      const compiled: Compiled = {
         inside: kernel,
         ready: false,
-        building: kernel.build(...values).then(
+        command: null,
+        building: kernel.build(...arrays.map((own) => this.#argument(own)), ...given.values).then(
           () => {
             kernel.outputBuffer?.destroy();
+            if (this.#commands !== null) {
+              compiled.command = commandOf(kernel as unknown as Built, pass.threads, lengths);
+            }
             compiled.ready = true;
           },
           (cause: unknown) => void (this.#failure ??= cannot(cause)),
@@ -176,6 +233,16 @@ export class WebGpuDevice implements GpuDevice {
     } catch (cause) {
       throw cannot(cause);
     }
+  }
+
+  /** The text of a kernel that does not compile is refused too, and its build says more. */
+  async #refused({ message }: { readonly message: string }): Promise<void> {
+    await Promise.all(Array.from(this.#kernels.values(), ({ building }) => building));
+    this.#failure ??= new DeviceError(`gpu: mode webgpu stopped: ${message}`);
+  }
+
+  flush(): void {
+    if (this.#waiting.length === 0) this.#commands?.flush();
   }
 
   /** Runs a task now, or behind all that waits. */
@@ -198,6 +265,7 @@ export class WebGpuDevice implements GpuDevice {
     }
     this.#waiting.length = 0;
     this.#draining = null;
+    if (this.#failure === null) this.#commands?.flush();
   }
 
   keep(numbers: Numbers): void {
@@ -221,6 +289,8 @@ export class WebGpuDevice implements GpuDevice {
     for (const buffer of this.#all) buffer.destroy();
     this.#all.clear();
     this.#free.clear();
+    this.#commands?.destroy();
+    this.#context.device.removeEventListener("uncapturederror", this.#hear);
     await this.#gpu.destroy();
   }
 }

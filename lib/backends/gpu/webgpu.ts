@@ -9,9 +9,30 @@ export interface GpuBuffer {
   getMappedRange(): ArrayBuffer;
 }
 
-interface Encoder {
+/** Commands to run kernels. */
+export interface Passing {
+  setPipeline(pipeline: object): void;
+  setBindGroup(index: number, table: object): void;
+  dispatchWorkgroups(x: number, y: number, z: number): void;
+  end(): void;
+}
+
+export interface Encoder {
   copyBufferToBuffer(from: GpuBuffer, fromByte: number, to: GpuBuffer, toByte: number, bytes: number): void;
+  beginComputePass(): Passing;
   finish(): object;
+}
+
+/** A part of a buffer, or all of it. */
+interface Bound {
+  readonly buffer: GpuBuffer;
+  readonly offset?: number;
+  readonly size?: number;
+}
+
+/** Says that the device refused something that it was asked to do. */
+interface Complaint {
+  readonly error: { readonly message: string };
 }
 
 /** An adapter and the device that was opened on it. */
@@ -20,17 +41,26 @@ export interface WebGpu {
   readonly device: {
     readonly limits: { readonly maxStorageBufferBindingSize: number; readonly maxBufferSize: number };
     readonly queue: {
-      writeBuffer(buffer: GpuBuffer, at: number, values: Float32Array): void;
+      /** `at` counts bytes; `from` and `length` numbers of `values`. */
+      writeBuffer(buffer: GpuBuffer, at: number, values: Float32Array, from?: number, length?: number): void;
       submit(commands: readonly object[]): void;
     };
     readonly lost: Promise<{ readonly reason: string; readonly message: string }>;
     createBuffer(settings: { readonly size: number; readonly usage: number }): GpuBuffer;
     createCommandEncoder(): Encoder;
+    createBindGroup(settings: {
+      readonly layout: object;
+      readonly entries: readonly { readonly binding: number; readonly resource: Bound }[];
+    }): object;
+    addEventListener(name: "uncapturederror", listener: (complaint: Complaint) => void): void;
+    removeEventListener(name: "uncapturederror", listener: (complaint: Complaint) => void): void;
   };
 }
 
 /** Numbers of the standard: what a buffer is for. Read by kernels and written by them, copied to and from. */
 export const storage = 0x80 | 0x04 | 0x08;
+/** Copied to, and read by all threads of a kernel. */
+export const uniform = 0x40 | 0x08;
 /** Copied to, and read by the program. */
 export const staging = 0x08 | 0x01;
 export const forReading = 1;
