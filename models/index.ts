@@ -1,6 +1,13 @@
 /** Networks, data, training and evaluation. */
 export { cnn1024, lenet300, lenet5, linear, network, networks, softmax } from "./networks.ts";
-export { narrow, strongest } from "./narrow.ts";
+export { keepUnits, narrow, strongest } from "./narrow.ts";
+export {
+  UnitSearch,
+  type UnitSearchOptions,
+  type UnitSearchProgress,
+  type UnitSearchState,
+  weightsOf,
+} from "./unitSearch.ts";
 export { initialise } from "./initialise.ts";
 export { forward, type ForwardOptions } from "./forward.ts";
 export { fit, type FitOptions, type FitResult, type Parametrisation } from "./fit.ts";
