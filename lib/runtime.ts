@@ -43,6 +43,14 @@ export class Runtime {
     return this.backend.description;
   }
 
+  /**
+   * Whether numbers travel to the device and wait in line there. Data that many steps read is then best made a variable
+   * once, and results are best looked at now and then.
+   */
+  get remote(): boolean {
+    return this.backend.remote;
+  }
+
   /** Whether a step is running. */
   get stepping(): boolean {
     return this.current !== 0;

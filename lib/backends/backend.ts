@@ -38,6 +38,11 @@ export interface Backend {
   readonly name: "reference" | "wasm" | "gpu";
   /** What really runs, for people: precision, threads, adapter. */
   readonly description: string;
+  /**
+   * Whether numbers travel to get there, and wait in line: what many steps read is then sent once and stays, and a
+   * program looks at results now and then, not at every step.
+   */
+  readonly remote: boolean;
   /** How far expressions may grow before they are computed. */
   readonly fusion: { readonly inputs: number; readonly cost: number };
 

@@ -21,6 +21,7 @@ const stretch = 256;
 export class ReferenceBackend implements Backend {
   readonly name = "reference";
   readonly description: string;
+  readonly remote = false;
   readonly fusion = { inputs: 64, cost: 512 };
   private readonly arena: { float: Region; int: Region };
   private readonly precision: ReferencePrecision;

@@ -123,6 +123,7 @@ function describe(threads: number, precision: "deterministic" | "fast", relaxed:
 export class WasmBackend implements Backend {
   readonly name = "wasm";
   readonly description: string;
+  readonly remote = false;
   readonly fusion = { inputs: 8, cost: 64 };
   readonly pool: Pool;
   readonly #memory: Memory;
