@@ -1,10 +1,7 @@
 import * as exact from "../../lib/math.ts";
-import { add, multiply } from "../../lib/ops/arithmetic.ts";
-import { normal } from "../../lib/ops/draws.ts";
-import { sum } from "../../lib/ops/sum.ts";
-import { fillNormal, fillUniform, type Key, STREAMS } from "../../lib/random.ts";
+import { quadraticOfNormals } from "../../lib/ops/quadraticOfNormals.ts";
+import { fillUniform, type Key, STREAMS } from "../../lib/random.ts";
 import type { Runtime } from "../../lib/runtime.ts";
-import type { Tensor } from "../../lib/tensor.ts";
 
 /** A block's posterior and prior: for each of its scalars mean, logarithm of the deviation, and prior scale. */
 export interface Target {
@@ -16,8 +13,8 @@ export interface Target {
 /** What makes a sample good: how much likelier the posterior makes it than the prior, or its density alone. */
 export type Weighing = "importance" | "density";
 
-/** Normals that are in memory at once: 128 MiB. */
-const normalsAtOnce = 2 ** 25;
+/** Normals of one call: a driver ends what keeps its GPU for seconds. */
+const normalsAtOnce = 2 ** 28;
 
 /**
  * The log weight of each of 2^bits samples of a block, but for a constant (algorithm: section 1). With z normal and
@@ -25,7 +22,7 @@ const normalsAtOnce = 2 ** 25;
  *
  *     ln q(w) / p(w) = sum over scalars of A z^2 + B z + c,   A = 1/2 - p^2 / (2 sigma^2),   B = p mu / sigma^2
  *
- * and without the 1/2 in A it is ln q(w).
+ * and without the 1/2 in A it is ln q(w). Sums are rounded, on each kind of device in another way.
  */
 export async function scores(
   runtime: Runtime,
@@ -35,7 +32,7 @@ export async function scores(
     readonly bits: number;
     readonly target: Target;
     readonly weighing: Weighing;
-    /** Normals in memory; where they are all of the block, the device draws them. */
+    /** Normals that the device draws in one call; the scores do not depend on it. */
     readonly atOnce?: number;
   },
 ): Promise<Float32Array> {
@@ -48,20 +45,13 @@ export async function scores(
     a[i] = (weighing === "importance" ? 0.5 : 0) - (scales[i]! * scales[i]! * precision) / 2;
     b[i] = scales[i]! * means[i]! * precision;
   }
-  const weigh = (z: Tensor): Tensor =>
-    sum(multiply(z, add(multiply(runtime.tensor(a), z), runtime.tensor(b))), { axes: [1] });
   const all = new Float32Array(2 ** bits);
-  const rows = Math.min(all.length, Math.floor(atOnce / count));
-  if (rows === all.length) {
-    const draws = { key, stream: STREAMS.candidates, block };
-    all.set(await runtime.step(() => weigh(normal(runtime, [rows, count], draws))).read());
-    return all;
-  }
-  const table = new Float32Array(rows * count);
+  const rows = Math.min(all.length, Math.max(1, Math.floor(atOnce / count)));
   for (let from = 0; from < all.length; from += rows) {
-    const part = table.subarray(0, Math.min(rows, all.length - from) * count);
-    fillNormal(part, key, { stream: STREAMS.candidates, block, start: from * count });
-    all.set(await runtime.step(() => weigh(runtime.tensor(part, [part.length / count, count]))).read(), from);
+    const draws = { key, stream: STREAMS.candidates, block, start: from * count };
+    const part = Math.min(rows, all.length - from);
+    const found = runtime.step(() => quadraticOfNormals(runtime.tensor(a), runtime.tensor(b), part, draws));
+    all.set(await found.read(), from);
   }
   return all;
 }

@@ -11,4 +11,5 @@ export { conv2d, type ConvolutionOptions } from "./conv2d.ts";
 export { maxPool2d } from "./maxPool2d.ts";
 export { crossEntropy, logSoftmax, softmax } from "./softmax.ts";
 export { type Draw, dropout, normal, uniform } from "./draws.ts";
+export { quadraticOfNormals } from "./quadraticOfNormals.ts";
 export { elementwise, type Operand } from "./elementwise.ts";

@@ -5,7 +5,7 @@
 
 import type { Shape } from "../shape.ts";
 import { f32, f32x4, f64, f64x2, i32, i32x4, v128 } from "./assembler.ts";
-import type { FunctionBuilder, I32, Local, V128 } from "./assembler.ts";
+import type { F64, FunctionBuilder, I32, Local, V128 } from "./assembler.ts";
 import { emitRun, type Kernel, type Plan, wordOffset } from "./kernel.ts";
 import type { WasmKernel } from "./launch.ts";
 import { addOffset, type Axis, axesOf, loadWord, mergeAxes, nestValues, nestWords, walk } from "./nest.ts";
@@ -140,8 +140,15 @@ function emitBlocks(
   });
 }
 
-const low = (v: V128): V128 => f64x2.promote_low_f32x4(v);
-const high = (v: V128): V128 => f64x2.promote_low_f32x4(i32x4.shuffle(v, v, [2, 3, 2, 3]));
+/** Halves of a vector in float64. */
+export const low = (v: V128): V128 => f64x2.promote_low_f32x4(v);
+export const high = (v: V128): V128 => f64x2.promote_low_f32x4(i32x4.shuffle(v, v, [2, 3, 2, 3]));
+
+/** The sum of four pairs of sums. */
+export function totalOf(f: FunctionBuilder, sums: readonly V128[]): F64 {
+  const pair = f.let(f64x2.add(f64x2.add(sums[0]!, sums[2]!), f64x2.add(sums[1]!, sums[3]!)));
+  return f64.add(f64x2.extract_lane(pair, 0), f64x2.extract_lane(pair, 1));
+}
 
 /** Emits the addition of `count` neighbours to four pairs of sums. */
 function addNeighbours(f: FunctionBuilder, sums: readonly Local<"v128">[], start: I32, count: I32): void {
@@ -180,8 +187,7 @@ function sumKernel(geometry: Geometry, words: readonly string[]): Kernel {
           });
           const to = f.let(i32.add(word("to"), i32.mul(output, 4)));
           if (rows) {
-            const pair = f.let(f64x2.add(f64x2.add(sums[0]!, sums[2]!), f64x2.add(sums[1]!, sums[3]!)));
-            const total = f64.add(f64x2.extract_lane(pair, 0), f64x2.extract_lane(pair, 1));
+            const total = totalOf(f, sums);
             if (pieces === 1) f.do(f32.store(to, f32.demote_f64(total)));
             else f.do(f64.store(i32.add(word("scratch"), i32.mul(slot(piece, block, word), 8)), total));
           } else if (pieces === 1) {
