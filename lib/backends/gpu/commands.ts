@@ -1,6 +1,6 @@
 // Kernels that gpu.js has compiled, sent to the device many at a time. gpu.js sends every call alone: with a list of
-// commands, an upload and a table of buffers for each, which cost ten times what the three commands of a kernel do. Here
-// the kernels of a step go as one list.
+// commands, an upload and a table of buffers for each, which cost ten times what the three commands of a kernel do.
+// Here the kernels of a step go as one list.
 
 import { type Encoder, type GpuBuffer, type Passing, uniform, type WebGpu } from "./webgpu.ts";
 

@@ -5,7 +5,7 @@
 import { DeviceError } from "../../errors.ts";
 import { type Built, type Command, commandOf, Commands, fillBlock } from "./commands.ts";
 import { type Given, type GpuDevice, kernelOf, lengthOf, type Numbers, openGpu, trial } from "./device.ts";
-import type { Gpu, GpuJs, WebGpuKernel } from "./gpujs.ts";
+import type { Gpu, GpuJs, KernelSettings, WebGpuKernel } from "./gpujs.ts";
 import type { Pass } from "./plan.ts";
 import { forReading, type GpuBuffer, nameOf, provideWebGpu, staging, storage, type WebGpu } from "./webgpu.ts";
 
@@ -16,17 +16,23 @@ interface Buffered extends Numbers {
   owners: number;
 }
 
+/** A text that gpu.js compiles. */
 interface Compiled {
   readonly inside: WebGpuKernel["kernel"];
   readonly building: Promise<void>;
   /** Whether its own buffer is gone and it takes ours: a little later than gpu.js has built it. */
   ready: boolean;
-  /** Once ready, unless every kernel is sent alone. */
+}
+
+/** A pass, on arrays of its own sizes. */
+interface Launchable {
+  readonly compiled: Compiled;
+  /** Made at the first call, unless gpu.js sends every kernel by itself. */
   command: Command | null;
 }
 
 interface Task {
-  readonly kernel: Compiled | null;
+  readonly compiled: Compiled | null;
   readonly run: () => void;
 }
 
@@ -35,7 +41,9 @@ export class WebGpuDevice implements GpuDevice {
   readonly #gpujs: GpuJs;
   readonly #gpu: Gpu;
   readonly #context: WebGpu;
-  readonly #kernels = new Map<Pass, Compiled>();
+  readonly #kernels = new Map<Pass, Launchable>();
+  /** In lists: texts that are alike but for the sizes of arrays, which are given at each call, are compiled once. */
+  readonly #compiled = new Map<string, Compiled>();
   /** Buffers that nobody owns, by size. A step takes what the step before it gave back: memory does not grow. */
   readonly #free = new Map<number, GpuBuffer[]>();
   readonly #all = new Set<GpuBuffer>();
@@ -68,40 +76,43 @@ export class WebGpuDevice implements GpuDevice {
     this.#gpujs = gpujs;
     this.#context = context;
     this.#gpu = openGpu(gpujs, { mode: this.mode });
-    context.device.addEventListener("uncapturederror", this.#hear);
     void context.device.lost.then(({ reason, message }) => {
       this.#failure ??= new DeviceError(`gpu: the device was lost (${reason}): ${message}`);
     });
   }
 
   /**
-   * Sends one kernel in gpu.js's way and in ours. Lists are made only if both give the same, and the same numbers went
-   * to the device besides: they need what gpu.js keeps to itself.
+   * Sends one kernel in gpu.js's way and in ours, which needs what gpu.js keeps to itself. Lists are made only if the
+   * same numbers go to the device, nothing is refused, and the same comes back.
    */
   async #prove(): Promise<void> {
+    const { device } = this.#context;
     const x = this.upload([1, 2], false);
     const given = { names: ["y"], words: [], values: [0.5] };
     const alone = this.launch("a trial", trial, [x], given);
     const want = await this.read(alone);
+    let isProven = true;
+    const refuse = (): void => void (isProven = false);
+    device.addEventListener("uncapturederror", refuse);
     try {
-      const { inside } = this.#kernels.get(trial)!;
-      const command = commandOf(inside as unknown as Built, trial.threads, [x.length]);
+      const built = this.#kernels.get(trial)!.compiled.inside as unknown as Built;
+      const command = commandOf(built, trial.threads, [x.length]);
       const block = new Int32Array(command.block.length);
       fillBlock(command, given.values, new Float32Array(block.buffer), block);
-      const sent = new Int32Array((inside as unknown as Built).paramsMirror);
-      if (sent.length === block.length && block.every((word, i) => word === sent[i])) {
-        this.#commands = new Commands(this.#context);
-        this.#kernels.get(trial)!.command = command;
-        const listed = this.launch("a trial", trial, [x], given);
-        const got = await this.read(listed);
-        this.release(listed);
-        // Dawn's null adapter computes nothing, and reads back whatever lay there.
-        const isRight = ([first, second]: Float32Array): boolean => first === 1.5 && second === 2.5;
-        if (isRight(want) && !isRight(got)) this.#commands = null;
-      }
+      if (block.join() !== new Int32Array(built.paramsMirror).join()) refuse();
+      this.#commands = new Commands(this.#context);
+      const listed = this.launch("a trial", trial, [x], given);
+      const got = await this.read(listed);
+      this.release(listed);
+      // Dawn's null adapter computes nothing, and reads back whatever lay there.
+      const isRight = ([first, second]: Float32Array): boolean => first === 1.5 && second === 2.5;
+      if (isRight(want) && !isRight(got)) refuse();
     } catch {
-      this.#commands = null;
+      refuse();
     }
+    if (!isProven) this.#commands = null;
+    device.removeEventListener("uncapturederror", refuse);
+    device.addEventListener("uncapturederror", this.#hear);
     this.release(alone);
     this.release(x);
   }
@@ -186,58 +197,65 @@ export class WebGpuDevice implements GpuDevice {
 
   launch(name: string, pass: Pass, arrays: readonly Numbers[], given: Given): Numbers {
     this.#check();
-    const kernel = this.#kernels.get(pass) ?? this.#compile(name, pass, arrays as readonly Buffered[], given);
+    const from = arrays as readonly Buffered[];
+    const kernel = this.#kernels.get(pass) ?? this.#prepare(name, pass, from, given);
     const numbers = this.#take(lengthOf(pass), null);
-    if (this.#waiting.length === 0 && kernel.ready) this.#send(kernel, arrays as readonly Buffered[], given, numbers);
-    else this.#order(kernel, () => this.#send(kernel, arrays as readonly Buffered[], given, numbers));
+    if (this.#waiting.length === 0 && kernel.compiled.ready) this.#send(kernel, pass, from, given, numbers);
+    else this.#order(kernel.compiled, () => this.#send(kernel, pass, from, given, numbers));
     return numbers;
   }
 
-  #send({ inside, command }: Compiled, arrays: readonly Buffered[], { values }: Given, to: Buffered): void {
-    if (this.#commands !== null && command !== null) {
-      this.#commands.add(command, [...arrays.map(({ buffer }) => buffer), to.buffer], values);
+  #send(kernel: Launchable, pass: Pass, from: readonly Buffered[], { values }: Given, to: Buffered): void {
+    const { inside } = kernel.compiled;
+    if (this.#commands === null) {
+      inside.outputBuffer = to.buffer;
+      inside.bindGroupDirty = true;
+      inside.run(...from.map((own) => this.#argument(own)), ...values);
       return;
     }
-    inside.outputBuffer = to.buffer;
-    inside.bindGroupDirty = true;
-    inside.run(...arrays.map((own) => this.#argument(own)), ...values);
+    kernel.command ??= commandOf(inside as unknown as Built, pass.threads, from.map(({ length }) => length));
+    this.#commands.add(kernel.command, [...from.map(({ buffer }) => buffer), to.buffer], values);
   }
 
-  #compile(name: string, pass: Pass, arrays: readonly Buffered[], given: Given): Compiled {
-    const cannot = (cause: unknown): DeviceError =>
-      cause instanceof DeviceError
-        ? cause
-        : new DeviceError(`gpu: mode webgpu cannot do ${name}: ${String(cause)}`, { cause });
+  #prepare(name: string, pass: Pass, from: readonly Buffered[], given: Given): Launchable {
     try {
       const [source, settings] = kernelOf(pass, given);
-      const { kernel } = this.#gpu.createKernel(source, { ...settings, pipeline: true }) as unknown as WebGpuKernel;
-      if (kernel.constructor.mode !== this.mode) throw new Error(`${kernel.constructor.mode} took over`);
-      const lengths = arrays.map(({ length }) => length);
-      const compiled: Compiled = {
-        inside: kernel,
-        ready: false,
-        command: null,
-        building: kernel.build(...arrays.map((own) => this.#argument(own)), ...given.values).then(
-          () => {
-            kernel.outputBuffer?.destroy();
-            if (this.#commands !== null) {
-              compiled.command = commandOf(kernel as unknown as Built, pass.threads, lengths);
-            }
-            compiled.ready = true;
-          },
-          (cause: unknown) => void (this.#failure ??= cannot(cause)),
-        ),
-      };
-      this.#kernels.set(pass, compiled);
-      return compiled;
+      const { argumentTypes, functions, output } = settings;
+      // A kernel of gpu.js's own calls keeps its sizes.
+      const key = this.#commands === null ? null : JSON.stringify([source, argumentTypes, functions, output.length]);
+      let compiled = key === null ? undefined : this.#compiled.get(key);
+      if (compiled === undefined) {
+        compiled = this.#compile(name, source, settings, [...from.map((own) => this.#argument(own)), ...given.values]);
+        if (key !== null) this.#compiled.set(key, compiled);
+      }
+      const kernel: Launchable = { compiled, command: null };
+      this.#kernels.set(pass, kernel);
+      return kernel;
     } catch (cause) {
-      throw cannot(cause);
+      throw cannot(name, cause);
     }
+  }
+
+  #compile(name: string, source: string, settings: KernelSettings, values: readonly unknown[]): Compiled {
+    const { kernel } = this.#gpu.createKernel(source, { ...settings, pipeline: true }) as unknown as WebGpuKernel;
+    if (kernel.constructor.mode !== this.mode) throw new Error(`${kernel.constructor.mode} took over`);
+    const compiled: Compiled = {
+      inside: kernel,
+      ready: false,
+      building: kernel.build(...values).then(
+        () => {
+          kernel.outputBuffer?.destroy();
+          compiled.ready = true;
+        },
+        (cause: unknown) => void (this.#failure ??= cannot(name, cause)),
+      ),
+    };
+    return compiled;
   }
 
   /** The text of a kernel that does not compile is refused too, and its build says more. */
   async #refused({ message }: { readonly message: string }): Promise<void> {
-    await Promise.all(Array.from(this.#kernels.values(), ({ building }) => building));
+    await Promise.all(Array.from(this.#kernels.values(), ({ compiled }) => compiled.building));
     this.#failure ??= new DeviceError(`gpu: mode webgpu stopped: ${message}`);
   }
 
@@ -246,16 +264,16 @@ export class WebGpuDevice implements GpuDevice {
   }
 
   /** Runs a task now, or behind all that waits. */
-  #order(kernel: Compiled | null, run: () => void): void {
-    if (this.#waiting.length === 0 && (kernel === null || kernel.ready)) return run();
-    this.#waiting.push({ kernel, run });
+  #order(compiled: Compiled | null, run: () => void): void {
+    if (this.#waiting.length === 0 && (compiled === null || compiled.ready)) return run();
+    this.#waiting.push({ compiled, run });
     this.#draining ??= this.#drain();
   }
 
   async #drain(): Promise<void> {
     for (let next = 0; next < this.#waiting.length && this.#failure === null; next++) {
-      const { kernel, run } = this.#waiting[next]!;
-      if (kernel !== null && !kernel.ready) await kernel.building;
+      const { compiled, run } = this.#waiting[next]!;
+      if (compiled !== null && !compiled.ready) await compiled.building;
       if (this.#failure !== null) break;
       try {
         run();
@@ -286,6 +304,7 @@ export class WebGpuDevice implements GpuDevice {
     await this.#draining;
     this.#failure ??= new DeviceError("gpu: the device is closed");
     this.#kernels.clear();
+    this.#compiled.clear();
     for (const buffer of this.#all) buffer.destroy();
     this.#all.clear();
     this.#free.clear();
@@ -293,4 +312,9 @@ export class WebGpuDevice implements GpuDevice {
     this.#context.device.removeEventListener("uncapturederror", this.#hear);
     await this.#gpu.destroy();
   }
+}
+
+function cannot(name: string, cause: unknown): DeviceError {
+  if (cause instanceof DeviceError) return cause;
+  return new DeviceError(`gpu: mode webgpu cannot do ${name}: ${String(cause)}`, { cause });
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { adam, crossEntropy, grad, matmul, mean, type Variable } from "../../../../lib/index.ts";
 import { GpuBackend } from "../../../../lib/backends/gpu/backend.ts";
-import { loadGpuJs } from "../../../../lib/backends/gpu/gpujs.ts";
+import { type Gpu, type Kernel, loadGpuJs } from "../../../../lib/backends/gpu/gpujs.ts";
 import { WebGpuDevice } from "../../../../lib/backends/gpu/webGpuDevice.ts";
 import { provideWebGpu } from "../../../../lib/backends/gpu/webgpu.ts";
 import { DeviceError } from "../../../../lib/errors.ts";
@@ -12,6 +12,8 @@ import { Runtime } from "../../../../lib/runtime.ts";
 import { skip as skipGpuJs } from "./modes.ts";
 
 const dawn = await import("webgpu").catch(() => null);
+/** Kept: with it go its devices, which gpu.js keeps for the whole process. */
+const gpu = dawn?.create(["backend=null"]);
 const skip = skipGpuJs !== false ? skipGpuJs : dawn === null ? "the package webgpu does not load here" : false;
 
 const isDeviceError = (pattern: RegExp) => (error: unknown): boolean =>
@@ -32,10 +34,33 @@ test("webgpu: without an adapter the error says so", { skip }, async () => {
   await assert.rejects(WebGpuDevice.open(gpujs), isDeviceError(/^gpu: mode webgpu finds no adapter/));
 });
 
+test("webgpu: what gpu.js keeps to itself is looked at; without it every kernel is sent alone", { skip }, async () => {
+  useNullAdapter();
+  const gpujs = await loadGpuJs();
+  const ways: readonly ((built: Record<string, unknown>) => void)[] = [
+    (built) => void (built.computePipeline = {}),
+    (built) => void (built._computeDispatch = undefined),
+    (built) => void (built.paramsMirror = new ArrayBuffer(48)),
+  ];
+  for (const [number, spoil] of [() => {}, ...ways].entries()) {
+    class Other extends gpujs.GPU {
+      override createKernel(...from: Parameters<Gpu["createKernel"]>): Kernel {
+        const made = super.createKernel(...from);
+        const { kernel } = made as unknown as { kernel: Record<string, unknown> & { run(...from: unknown[]): unknown } };
+        const run = kernel.run.bind(kernel);
+        // Once the trial ran in gpu.js's way.
+        kernel.run = (...values) => [run(...values), spoil(kernel)];
+        return made;
+      }
+    }
+    const device = await WebGpuDevice.open({ ...gpujs, GPU: Other });
+    assert.equal(/every kernel sent alone/.test(device.description), number > 0, `way ${number}`);
+    await device.close();
+  }
+});
+
 test("webgpu: 5,000 steps leave the number of buffers and of kernels as it was", { skip }, async () => {
-  const gpu = dawn!.create(["backend=null"]);
-  if (globalThis.navigator === undefined) Object.assign(globalThis, { navigator: { gpu } });
-  else Object.defineProperty(globalThis.navigator, "gpu", { value: gpu, configurable: true });
+  useNullAdapter();
   const backend = new GpuBackend(await WebGpuDevice.open(await loadGpuJs()));
   assert.match(backend.description, /^gpu: gpu\.js in mode webgpu \(adapter .*Null/i);
   const runtime = new Runtime(backend);
@@ -57,6 +82,7 @@ test("webgpu: 5,000 steps leave the number of buffers and of kernels as it was",
     if (number % 500 === 0) await weights[0]!.read();
   }
   assert.deepEqual([backend.buffers, backend.compiled], [buffers, compiled]);
+  assert.doesNotMatch(backend.description, /alone/);
 
   const tooMuch = /^gpu: 1125899906842624 numbers take \d+ bytes, and the adapter takes \d+ at a time$/;
   assert.throws(() => runtime.run(huge(2 ** 50), [], { attributes: {} }), isDeviceError(tooMuch));
@@ -65,6 +91,11 @@ test("webgpu: 5,000 steps leave the number of buffers and of kernels as it was",
   assert.equal(backend.buffers, 0);
   await assert.rejects(weights[0]!.read(), isDeviceError(/^gpu: the device is closed$/));
 });
+
+function useNullAdapter(): void {
+  if (globalThis.navigator === undefined) Object.assign(globalThis, { navigator: { gpu } });
+  else Object.defineProperty(globalThis.navigator, "gpu", { value: gpu, configurable: true });
+}
 
 /** Makes more numbers than any adapter takes. */
 function huge(length: number): Parameters<Runtime["run"]>[0] {

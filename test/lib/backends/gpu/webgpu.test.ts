@@ -17,6 +17,7 @@ test("webgpu: the description names the adapter that really runs", { skip }, asy
   assert.ok(`${description}${vendor}`.length > 0);
   assert.ok(runtime.description.startsWith("gpu: gpu.js in mode webgpu (adapter "));
   assert.ok(runtime.description.includes(description) && runtime.description.includes(vendor));
+  assert.doesNotMatch(runtime.description, /every kernel sent alone/);
   t.diagnostic(runtime.description);
   await runtime.close();
 });
@@ -36,6 +37,36 @@ test("webgpu: what overlaps comes in order, also while kernels are compiled", { 
   assert.deepEqual([...(await squares[0]!.read()), ...(await squares[1]!.read())], [5, 13]);
   await runtime.close();
   assert.equal((runtime.backend as GpuBackend).buffers, 0);
+});
+
+test("webgpu: an upload does not overtake kernels of the list that read the buffer before", { skip }, async () => {
+  const runtime = await createRuntime(webgpu);
+  const [v, x] = [runtime.variable([1, 2], [1, 2]), runtime.variable([1, 0, 0, 1], [2, 2])];
+  for (let round = 0; round < 3; round++) {
+    const results = runtime.step(() => {
+      v.assign([round, 2]);
+      const first = matmul(v, x);
+      v.assign([10, 20]);
+      // Takes the buffer that the first product reads.
+      v.assign([30, 40]);
+      return [first, matmul(v, x)];
+    });
+    const found = await Promise.all(results.map(async (result) => [...(await result.read())]));
+    assert.deepEqual(found, [[round, 2], [30, 40]]);
+  }
+  await runtime.close();
+});
+
+test("webgpu: a list longer than there is room for is sent in parts", { skip }, async () => {
+  const runtime = await createRuntime(webgpu);
+  const identity = runtime.tensor([1, 0, 0, 1], [2, 2]);
+  const counted = runtime.step(() => {
+    let x = runtime.tensor([1, 2], [1, 2]);
+    for (let i = 0; i < 700; i++) x = add(matmul(x, identity), 1);
+    return x;
+  });
+  assert.deepEqual([...(await counted.read())], [701, 702]);
+  await runtime.close();
 });
 
 test("webgpu: no loop is cut, by its text", { skip }, async () => {
