@@ -45,7 +45,7 @@ export {
 } from "./codebook.ts";
 export { sensitivity, usualShares, type SensitivityOptions, type SensitivityPoint } from "./sensitivity.ts";
 export { chooseWithin, probe, type BudgetGroup, type Probe, type ProbeOptions } from "./sensitivity/budget.ts";
-export { sectionReports, type SectionReport } from "./sectionReports.ts";
+export { reportTotals, type ReportTotals, sectionReports, type SectionReport } from "./sectionReports.ts";
 
 export { lump, type Lumped, type LumpedLayer, type LumpOptions, type UnitClass } from "./lump/lump.ts";
 export {
@@ -92,7 +92,7 @@ export { mrclLayout, type MrclLayout, type MrclOptions } from "./mrcl/layout.ts"
 export { mrclModels, type MrclModel, type MrclModelName } from "./mrcl/model.ts";
 export { readMrcl, readMrclContent, type MrclContent } from "./mrcl/readMrcl.ts";
 
-export { type Choose, chooseLevels, codedBits, largestLevel, levels } from "./levels.ts";
+export { type Choose, chooseLevels, codedBits, codedBytes, largestLevel, levels } from "./levels.ts";
 export { type BitCoder, Context, RangeDecoder, RangeEncoder } from "./range.ts";
 export { BitMeter } from "./cost.ts";
 export { nearestScale, scaleOf } from "./scale.ts";

@@ -1,3 +1,4 @@
+import { ByteWriter } from "./bytes.ts";
 import type { Codec } from "./codec.ts";
 import { type Grid, gridsOf } from "./grid.ts";
 import { largestLevel, LevelModel } from "./levelModel.ts";
@@ -51,6 +52,13 @@ export function codedBits(shapes: Shapes, tensors: readonly Int32Array[]): numbe
   const coder = new BitMeter();
   walk({ coder, grids, model: new LevelModel(grids), given: tensors });
   return coder.bits;
+}
+
+/** The bytes that `levels` writes for these tensors. */
+export function codedBytes(shapes: Shapes, tensors: readonly Int32Array[]): number {
+  const to = new ByteWriter();
+  levels({ shapes }).write([...tensors], to);
+  return to.length;
 }
 
 /**

@@ -13,8 +13,8 @@ export type Masks = readonly NamedMask[];
 /**
  * What to keep of one tensor. `share`: that share of all its weights, the largest magnitudes (0 to 1).
  * `threshold`: magnitudes from it up. `deviations`: magnitudes from so many standard deviations of its weights up (the
- * population's deviation, of the weights that are not pruned yet, or those that `measured` names). `unitDeviations`: the same with a deviation for each
- * unit, which is an output neuron or a filter: it is that of the unit's own weights.
+ * population's deviation, of the weights that are not pruned yet, or of those that `measured` names). `unitDeviations`:
+ * the same with a deviation for each unit, which is an output neuron or a filter: it is that of the unit's own weights.
  */
 export type PruneRule =
   | { readonly share: number }
@@ -26,9 +26,9 @@ export interface PruneOptions {
   /** What is pruned already and stays so: masks only shrink. */
   readonly masks?: Masks | undefined;
   /**
-   * Of which weights deviations are. Default: of `weights` and `masks`. In rounds it has to be what there was before the
-   * first: what a round leaves is larger than what it takes, so that its own deviation would take more each time, until
-   * nothing is left.
+   * Of which weights deviations are. Default: of `weights` and `masks`. In rounds it has to be what there was before
+   * the first: what a round leaves is larger than what it takes, so that its own deviation would take more each time,
+   * until nothing is left.
    */
   readonly measured?: { readonly weights: Weights; readonly masks?: Masks | undefined } | undefined;
 }

@@ -68,6 +68,59 @@ export function sectionReports(file: Uint8Array): SectionReport[] {
   });
 }
 
+/** All sections of a file as one, as the last row of the paper's tables. Null where no section has it. */
+export interface ReportTotals extends Pick<SectionReport, "weights" | "kept" | "bytes"> {
+  readonly weightBits: number | null;
+  readonly codedBits: number | null;
+  readonly indexBits: number | null;
+  readonly codedIndexBits: number | null;
+  /** What the file is of float32, by what is counted; `fixed` is null unless every section has fixed widths. */
+  readonly rates: readonly { readonly counted: string; readonly fixed: number | null; readonly coded: number }[];
+}
+
+/**
+ * Sums, and bits per number kept as means over all numbers kept in sections that have them. Rates are told three times:
+ * of indices alone, with places, and with places, codebooks and all else there is in a section: papers differ in what
+ * they count.
+ */
+export function reportTotals(sections: readonly SectionReport[]): ReportTotals {
+  const sum = (of: (section: SectionReport) => number, some = sections): number =>
+    some.reduce((all, section) => all + of(section), 0);
+  const mean = (of: (section: SectionReport) => number | null): number | null => {
+    const some = sections.filter((section) => of(section) !== null);
+    const kept = sum((section) => section.kept, some);
+    return kept === 0 ? null : sum((section) => of(section)! * section.kept, some) / kept;
+  };
+  const weights = sum((section) => section.weights);
+  const hasFixed = sections.every(({ fixedBytes }) => fixedBytes !== null);
+  type Bytes = (section: SectionReport) => number;
+  const rate = (counted: string, fixed: Bytes, coded: Bytes) => ({
+    counted,
+    fixed: hasFixed ? sum(fixed) / (4 * weights) : null,
+    coded: sum(coded) / (4 * weights),
+  });
+  const fixedIndices = ({ kept, weightBits }: SectionReport): number => (kept * weightBits!) / 8;
+  // What has no codebook has no indices either: all of it stands for the weights.
+  const codedIndices = ({ centres, indicesBytes, bytes }: SectionReport): number =>
+    centres === null ? bytes : indicesBytes;
+  const fixedPlaces = ({ fixedBytes, centres }: SectionReport): number => fixedBytes! - 4 * centres!;
+  return {
+    weights,
+    kept: sum((section) => section.kept),
+    weightBits: mean((section) => section.weightBits),
+    codedBits: mean((section) => section.codedBits),
+    // Where every weight is there, no place is said.
+    indexBits: mean(({ indexBits }) => indexBits || null),
+    codedIndexBits: mean((section) => section.codedIndexBits),
+    bytes: sum((section) => section.bytes),
+    rates: [
+      rate("indices", fixedIndices, codedIndices),
+      rate("and places", fixedPlaces, (section) => codedIndices(section) + section.placesBytes),
+      rate("all", (section) => section.fixedBytes!, (section) => section.bytes),
+    ],
+  };
+}
+
 /** What weights would take without entropy coding, as pruning and sharing leave them. */
 function fixedWidths(positions: Uint32Array, length: number, centres: number) {
   const kept = positions.length;

@@ -1,4 +1,5 @@
 import {
+  codedBytes,
   type LevelWeights,
   type Metadata,
   type ModelFile,
@@ -8,7 +9,7 @@ import {
   type SqueezeState,
   toWeights,
 } from "../../codecs/index.ts";
-import { type Network, parametersOf, type Runtime, type Weights } from "../../lib/index.ts";
+import { type Network, parametersOf, type Runtime, sizeOf, type Weights } from "../../lib/index.ts";
 import {
   type AugmentOptions,
   checkIdentity,
@@ -239,10 +240,10 @@ export function squeezeHead(
   { bytes, live, metadata }: Pick<SqueezeRunOptions, "bytes" | "live" | "metadata">,
 ): number {
   if (live !== undefined) narrow(network, live);
-  const parameters = parametersOf(network);
-  const levels = parameters.map(({ shape }) => new Int32Array(shape.reduce((size, n) => size * n, 1)));
-  const coded: LevelWeights = { method: "levels", scales: new Uint8Array(parameters.length), levels };
-  const head = pack(fileOf(network, coded, metadata)).length;
-  if (bytes > head) return head;
-  throw new RangeError(`squeeze: a file of ${network.name} needs ${head + 1} bytes, got a budget of ${bytes}`);
+  const shapes = parametersOf(network).map(({ shape }) => shape);
+  const levels = shapes.map((shape) => new Int32Array(sizeOf(shape)));
+  const coded: LevelWeights = { method: "levels", scales: new Uint8Array(shapes.length), levels };
+  const { length } = pack(fileOf(network, coded, metadata));
+  if (bytes > length) return length - codedBytes(shapes, levels);
+  throw new RangeError(`squeeze: a file of ${network.name} needs ${length + 1} bytes, got a budget of ${bytes}`);
 }

@@ -1,4 +1,4 @@
-import { chooseLevels, codedBits, largestLevel } from "../levels.ts";
+import { chooseLevels, codedBits, codedBytes, largestLevel } from "../levels.ts";
 import type { LevelWeights } from "../levelWeights.ts";
 import { scaleOf } from "../scale.ts";
 
@@ -14,7 +14,7 @@ export interface RefineOptions {
   readonly shapes: readonly (readonly number[])[];
   /** What a bit is worth, in nats per image. */
   readonly price: number;
-  /** Bits that the levels may take at most; those that take more already only fall. Default: no limit. */
+  /** Bits that the levels may take at most, as bytes; those that take more already only fall. Default: no limit. */
   readonly most?: number | undefined;
   /** Mean loss of a network of these levels, over as many images as can be: with few it learns them by heart. */
   readonly judge: (levels: readonly Int32Array[]) => Promise<number>;
@@ -54,6 +54,7 @@ const together = 32;
 export async function refine(coded: LevelWeights, options: RefineOptions): Promise<LevelWeights> {
   const { shapes, price, most = Infinity, judge, slopes, rounds = 3, trials = 60, onProgress } = options;
   if (!(price >= 0 && price < Infinity)) throw new RangeError(`refine: the price must be 0 or more, got ${price}`);
+  const isWithin = (some: Int32Array[]): boolean => most === Infinity || 8 * codedBytes(shapes, some) <= most;
   let levels = coded.levels.map((tensor) => tensor.slice());
   let bits = codedBits(shapes, levels);
   let loss = await judge(levels);
@@ -67,7 +68,7 @@ export async function refine(coded: LevelWeights, options: RefineOptions): Promi
       const tried = levels.map((tensor) => tensor.slice());
       for (const { tensor, index, level } of group) tried[tensor]![index] = level;
       const triedBits = codedBits(shapes, tried);
-      const fits = triedBits <= Math.max(most, bits);
+      const fits = isWithin(tried) || (triedBits <= bits && !isWithin(levels));
       const triedLoss = fits ? await judge(tried) : Infinity;
       if (triedLoss + price * triedBits < loss + price * bits) {
         [levels, bits, loss] = [tried, triedBits, triedLoss];

@@ -8,11 +8,12 @@ import type { Optimizer } from "../../lib/optimizers/optimizer.ts";
 import type { Runtime } from "../../lib/runtime.ts";
 import type { Tensor, Variable } from "../../lib/tensor.ts";
 import type { Weights } from "../../lib/weights.ts";
-import { codedBits } from "../levels.ts";
+import { codedBits, codedBytes } from "../levels.ts";
 import type { LevelWeights } from "../levelWeights.ts";
 import { placesOf, scalarsOf, type TensorScalars } from "../scalars.ts";
 import { nearestScale, scaleOf } from "../scale.ts";
 import { estimateRate } from "./rate.ts";
+import { roundToEven, roundToFit } from "./roundToFit.ts";
 
 export interface SqueezeOptions {
   readonly runtime: Runtime;
@@ -184,7 +185,7 @@ export class Squeeze {
   /** What the levels as they are would take; the price follows. */
   async #look(): Promise<void> {
     const { bits, steps, reach = 0.4 } = this.#options;
-    const all = await this.#levels();
+    const all = (await this.#latentsByTensor()).map((values) => Int32Array.from(values, roundToEven));
     const first = new Float32Array(this.#count);
     const further = new Float32Array(this.#count);
     let estimated = 0;
@@ -217,41 +218,11 @@ export class Squeeze {
     return sum(add(near, far));
   }
 
-  /** Levels of the live weights. */
-  async #levels(): Promise<Int32Array[]> {
+  /** Latents of the live weights, by tensor. */
+  async #latentsByTensor(): Promise<Float32Array[]> {
     const latents = await this.#latents.read();
     let at = 0;
-    return this.#tensors.map(({ weights }) => {
-      // To even where in the middle, as `round` does.
-      const levels = Int32Array.from(latents.slice(at, at + weights), (value) => {
-        const below = Math.floor(value);
-        const rest = value - below;
-        return rest > 0.5 || (rest === 0.5 && below % 2 !== 0) ? below + 1 : below;
-      });
-      at += weights;
-      return levels;
-    });
-  }
-
-  async #trim(live: Int32Array[]): Promise<void> {
-    const latents = await this.#latents.read();
-    const starts = this.#tensors.map((_, t) => live.slice(0, t).reduce((sum, { length }) => sum + length, 0));
-    const places = live.flatMap((levels, t) =>
-      Array.from(levels, (level, i) => ({ t, i, size: Math.abs(latents[starts[t]! + i]!), level })),
-    );
-    const removable = places.filter(({ level }) => level !== 0).sort((a, b) => a.size - b.size);
-    const without = (count: number): Int32Array[] => {
-      const kept = live.map((levels) => levels.slice());
-      for (const { t, i } of removable.slice(0, count)) kept[t]![i] = 0;
-      return kept;
-    };
-    let [few, many] = [0, removable.length];
-    while (many - few > 1) {
-      const middle = Math.floor((few + many) / 2);
-      if (this.#coderBits(without(middle)) > this.#options.bits) few = middle;
-      else many = middle;
-    }
-    for (const [t, levels] of without(many).entries()) live[t]!.set(levels);
+    return this.#tensors.map(({ weights }) => Float32Array.from(latents.slice(at, (at += weights))));
   }
 
   #whole(live: readonly Int32Array[]): Int32Array[] {
@@ -266,13 +237,13 @@ export class Squeeze {
     return codedBits(this.#options.shapes, this.#whole(live));
   }
 
-  /**
-   * What a file holds of the levels as they are. Should they still take more than the budget, those that were nearest
-   * to 0 are left out, as few as will do.
-   */
+  /** What a file holds of the latents as they are: levels that take as much of the budget as they can. */
   async coded(): Promise<LevelWeights> {
-    const live = await this.#levels();
-    if (this.#coderBits(live) > this.#options.bits) await this.#trim(live);
+    const { shapes, bits } = this.#options;
+    const live = roundToFit(
+      await this.#latentsByTensor(),
+      (tried) => 8 * codedBytes(shapes, this.#whole(tried)) <= bits,
+    );
     const levels = this.#whole(live);
     const scales = this.#scales.map((scale, t) => (levels[t]!.some((level) => level !== 0) ? scale : 0));
     return { method: "levels", scales, levels };

@@ -31,8 +31,8 @@ suite("kilonet squeeze", () => {
     bytes = readFileSync(path("whole.knet"));
   });
 
-  test("writes a file near the size asked for, and never above it, which the other commands read", async () => {
-    assert.ok(bytes.length <= 160 && bytes.length > 140, `${bytes.length} bytes`);
+  test("writes a file within a byte or two of the size asked for, and never above it, which the other commands read", async () => {
+    assert.ok(bytes.length <= 160 && bytes.length >= 158, `${bytes.length} bytes`);
     assert.equal(whole.bytes, bytes.length);
     assert.deepEqual(unpack(bytes).sections.map(({ coded }) => coded.method), ["levels"]);
     assert.equal(savedKind(path("kept.ckpt")), "squeeze", "a checkpoint that was asked for stays");

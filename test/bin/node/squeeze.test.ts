@@ -14,7 +14,7 @@ const runtime = await createRuntime({ device: "reference" });
 async function told(change: Partial<SqueezeRunOptions> = {}) {
   const looks: SqueezeRunProgress[] = [];
   const result = await squeeze(network, data, {
-    ...{ runtime, bytes: 140, pretraining: 60, training: 120, batch: 16, rate: 0.05, pretrainingRate: 0.02 },
+    ...{ runtime, bytes: 130, pretraining: 60, training: 120, batch: 16, rate: 0.05, pretrainingRate: 0.02 },
     ...change,
     onProgress: (look) => {
       looks.push(look);
@@ -30,7 +30,7 @@ const refined = await told({ refine: 2 });
 
 test("squeeze: the file has at most its bytes, and holds the network that was measured", async () => {
   for (const { bytes, weights, validation } of [plain, refined]) {
-    assert.ok(bytes.length <= 140 && bytes.length > 110, `${bytes.length} bytes`);
+    assert.ok(bytes.length <= 130 && bytes.length >= 128, `${bytes.length} bytes`);
     const file = unpack(bytes);
     assert.deepEqual(pack(file), bytes);
     assert.deepEqual(toWeights(file), weights);
@@ -52,9 +52,9 @@ test("squeeze: refinement comes after training, and pays in bytes or in loss", (
   // What it says of itself is so: the mean loss over all training images, and the size of the file.
   const { loss, bytes } = trials.at(-1)!;
   assert.ok(Math.abs(loss - refined.loss) < 1e-4, `${loss} and ${refined.loss}`);
-  // A file without a level has a few bytes for them too, which are counted twice.
+  // It counts bits, which the coder rounds to bytes.
   const over = bytes! - refined.bytes.length;
-  assert.ok(over >= 0 && over <= 3, `${bytes} and ${refined.bytes.length}`);
+  assert.ok(over >= -2 && over <= 2, `${bytes} and ${refined.bytes.length}`);
 });
 
 test("squeeze: stopped in any phase and gone on, it ends with the same bytes", async () => {
