@@ -16,7 +16,7 @@ export function grad(loss: Tensor, targets: readonly Tensor[]): Tensor[] {
   }
   return runtime.unrecorded(() => {
     const dependent = new Set<Tensor>(targets);
-    const gradients = new Map<Tensor, Tensor>([[loss, runtime.tensor([1], loss.shape)]]);
+    const gradients = new Map<Tensor, Tensor>([[loss, runtime.one(loss.shape)]]);
     const tape = tapeOf(loss);
     for (const tensor of tape) {
       if (tensor.entry!.inputs.some((input) => dependent.has(input))) dependent.add(tensor);

@@ -27,6 +27,8 @@ export class Runtime {
   /** Elementwise results of the running step that may still be pending. */
   private deferred: Tensor[] = [];
   private recording = true;
+  /** By rank. */
+  private readonly ones: Tensor[] = [];
 
   /** @internal */
   constructor(backend: Backend) {
@@ -66,6 +68,11 @@ export class Runtime {
     const storage = this.backend.allocate(type, list.length);
     this.backend.write(storage, list);
     return new Tensor(this, resolved, type, this.current, storage, null);
+  }
+
+  /** 1 under a shape of one element. It is made once: every gradient begins there. @internal */
+  one(shape: Shape): Tensor {
+    return (this.ones[shape.length] ??= new Tensor(this, shape, "float", 0, this.backend.hold("float", [1]), null));
   }
 
   /** A variable with a copy of `values`, row-major. It lives as long as the runtime, also when made inside a step. */

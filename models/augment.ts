@@ -64,20 +64,47 @@ export function augmentationOf(options: AugmentOptions): Augmentation {
  * itself, the same bytes on every machine: `transformer` says which, `warper` how. RangeError for bad options.
  */
 export function augment(data: Dataset, options: AugmentOptions = {}): Pool {
+  const { pool, make } = blankPool(data, options);
+  make(0, pool.count);
+  return pool;
+}
+
+/** Pictures between two rests: about as many as are made in ten milliseconds. */
+const atOnce = 256;
+
+/** The same a few pictures at a time: `rest` is awaited in between, and may throw. */
+export async function augmentInTurns(
+  data: Dataset,
+  options: AugmentOptions,
+  rest: () => Promise<void>,
+): Promise<Pool> {
+  const { pool, make } = blankPool(data, options);
+  for (let from = 0; from < pool.count; from += atOnce) {
+    make(from, Math.min(from + atOnce, pool.count));
+    await rest();
+  }
+  return pool;
+}
+
+/** A pool without its pictures, and what makes those at `from` to `to` - 1. */
+function blankPool(
+  data: Dataset,
+  options: AugmentOptions,
+): { readonly pool: Pool; readonly make: (from: number, to: number) => void } {
   const { copies } = augmentationOf(options);
   const copy = copier(data, options);
   const { count } = data;
   const size = data.images.length / count;
   const images = new Uint8Array((copies + 1) * data.images.length);
   const labels = new Uint8Array((copies + 1) * count);
-  for (let c = 0; c <= copies; c++) {
-    labels.set(data.labels, c * count);
-    for (let i = 0; i < count; i++) {
-      const at = (c * count + i) * size;
-      copy(images.subarray(at, at + size), i, c);
+  for (let c = 0; c <= copies; c++) labels.set(data.labels, c * count);
+  const make = (from: number, to: number): void => {
+    for (let place = from; place < to; place++) {
+      const image = place % count;
+      copy(images.subarray(place * size, (place + 1) * size), image, (place - image) / count);
     }
-  }
-  return { ...data, images, labels, count: (copies + 1) * count, originals: count };
+  };
+  return { pool: { ...data, images, labels, count: (copies + 1) * count, originals: count }, make };
 }
 
 /** Makes a function that writes one copy of an image, the same that `augment` makes; copy 0 is the image itself. */

@@ -45,8 +45,19 @@ export interface Batches {
   readonly perEpoch: number;
   /** Pictures that `indices` may name. */
   readonly pictures: number;
+  /** What the batches are made of. */
+  readonly source: BatchSource;
   /** Batch `number`, from 0. The same object every time, with other numbers. */
   at(number: number): Batch;
+  /** Its `indices` alone, in the same memory: all that a device needs that has the pictures. */
+  indicesAt(number: number): Uint32Array;
+}
+
+export interface BatchSource {
+  readonly data: Dataset;
+  readonly input: Network["input"];
+  readonly augmentation?: TrainingAugmentation | undefined;
+  readonly pool?: Pool | undefined;
 }
 
 /**
@@ -76,22 +87,33 @@ export function batchesOf(
     images: new Float32Array(size * input.height * input.width * input.channels),
     labels: new Int32Array(size),
   };
+  /** The numbers of a batch's images. Where they are seen as what is in its indices then. */
+  const choose = (number: number): Uint32Array => {
+    const wantedEpoch = Math.floor(number / perEpoch);
+    if (wantedEpoch !== epoch) {
+      epoch = wantedEpoch;
+      order = permutation(data.count, key, { stream: STREAMS.shuffle, block: epoch });
+      pictures.begin(epoch);
+    }
+    const from = (number - epoch * perEpoch) * size;
+    const numbers = order.subarray(from, from + size);
+    pictures.choose(batch.indices, numbers);
+    return numbers;
+  };
   return {
     size,
     perEpoch,
     pictures: pictures.count,
+    source: { data, input, augmentation, pool },
     at(number) {
-      const wantedEpoch = Math.floor(number / perEpoch);
-      if (wantedEpoch !== epoch) {
-        epoch = wantedEpoch;
-        order = permutation(data.count, key, { stream: STREAMS.shuffle, block: epoch });
-        pictures.begin(epoch);
-      }
-      const from = (number - epoch * perEpoch) * size;
-      const numbers = order.subarray(from, from + size);
+      const numbers = choose(number);
       gatherLabels(batch.labels, data, numbers);
       pictures.show(batch, numbers);
       return batch;
+    },
+    indicesAt(number) {
+      choose(number);
+      return batch.indices;
     },
   };
 }
@@ -100,7 +122,9 @@ export function batchesOf(
 interface Pictures {
   readonly count: number;
   begin(epoch: number): void;
-  /** Fills in the pictures of the images with these numbers, and their places. */
+  /** Fills in the places of the pictures as which the images with these numbers are seen. */
+  choose(indices: Uint32Array, numbers: Uint32Array): void;
+  /** Fills in the pictures at the batch's indices. */
   show(batch: Batch, numbers: Uint32Array): void;
 }
 
@@ -108,10 +132,8 @@ function plain(data: Dataset, input: Network["input"]): Pictures {
   return {
     count: data.count,
     begin: () => {},
-    show: ({ indices, images }, numbers) => {
-      indices.set(numbers);
-      gatherImages(images, data, numbers, input);
-    },
+    choose: (indices, numbers) => indices.set(numbers),
+    show: ({ images }, numbers) => gatherImages(images, data, numbers, input),
   };
 }
 
@@ -140,15 +162,18 @@ function augmented(
   return {
     count: count * (copies + 1),
     begin: (epoch) => fillWords(words, choices, { stream: STREAMS.augmentation, block: epoch }),
-    show: ({ indices, images }, numbers) => {
+    choose: (indices, numbers) =>
       numbers.forEach((number, i) => {
         const asItIs = words[2 * number]! < original * 2 ** 32;
         const which = asItIs ? 0 : 1 + Math.floor((words[2 * number + 1]! * copies) / 2 ** 32);
         indices[i] = which * count + number;
-        if (pool === undefined) copy(made.images.subarray(i * bytes, (i + 1) * bytes), number, which);
-      });
-      if (pool === undefined) gatherImages(images, made, all, input);
-      else gatherImages(images, pool, indices, input);
+      }),
+    show: ({ indices, images }, numbers) => {
+      if (pool !== undefined) return gatherImages(images, pool, indices, input);
+      numbers.forEach((number, i) =>
+        copy(made.images.subarray(i * bytes, (i + 1) * bytes), number, (indices[i]! - number) / count),
+      );
+      gatherImages(images, made, all, input);
     },
   };
 }

@@ -1,9 +1,11 @@
 import { exp } from "../lib/math.ts";
 import type { Network } from "../lib/network.ts";
 import { add, divide, multiply } from "../lib/ops/arithmetic.ts";
+import { gather } from "../lib/ops/gather.ts";
 import { mean } from "../lib/ops/reduce.ts";
 import { crossEntropy } from "../lib/ops/softmax.ts";
 import type { Runtime } from "../lib/runtime.ts";
+import type { Tensor } from "../lib/tensor.ts";
 import type { Weights } from "../lib/weights.ts";
 import { augmentationOf, type AugmentOptions, copier } from "./augment.ts";
 import type { Dataset } from "./data/dataset.ts";
@@ -110,21 +112,33 @@ export function distillation({ soft, weight = 0.7 }: { readonly soft: SoftLabels
     const shape = `[${count}, ${classes}]`;
     throw new RangeError(`distillation: soft labels ${shape} need ${count * classes} values, got ${values.length}`);
   }
+  // A variable, because it stays on the device. Others are given the rows of a step.
+  const onDevice = new WeakMap<Runtime, Tensor>();
+  const rowsOn = (runtime: Runtime, places: Tensor): Tensor => {
+    let all = onDevice.get(runtime);
+    if (all === undefined) onDevice.set(runtime, (all = runtime.variable(values, [count, classes], "soft labels")));
+    return gather(all, places);
+  };
+  const rowsOf = (indices: Uint32Array): Float32Array => {
+    const rows = new Float32Array(indices.length * classes);
+    indices.forEach((index, i) => {
+      if (index >= count) {
+        throw new RangeError(`distillation: there are soft labels of ${count} pictures, none of picture ${index}`);
+      }
+      rows.set(values.subarray(index * classes, (index + 1) * classes), i * classes);
+    });
+    return rows;
+  };
   const fingerprint = digest([{ name: "soft", shape: [count, classes], values }]);
   return {
     name: `distillation, weight ${weight}, temperature ${temperature}, soft labels ${fingerprint}`,
     pictures: count,
     of: (outcome) => {
       if (weight === 0) return hardLabels.of(outcome);
-      const { logits, indices } = outcome;
-      const rows = new Float32Array(indices.length * classes);
-      indices.forEach((index, i) => {
-        if (index >= count) {
-          throw new RangeError(`distillation: there are soft labels of ${count} pictures, none of picture ${index}`);
-        }
-        rows.set(values.subarray(index * classes, (index + 1) * classes), i * classes);
-      });
-      const targets = logits.runtime.tensor(rows, [indices.length, classes]);
+      const { logits, indices, places } = outcome;
+      const { runtime } = logits;
+      const targets =
+        places === undefined ? runtime.tensor(rowsOf(indices), [indices.length, classes]) : rowsOn(runtime, places);
       const taught = mean(crossEntropy(divide(logits, temperature), targets));
       const scaled = multiply(taught, weight * temperature * temperature);
       return weight === 1 ? scaled : add(scaled, multiply(hardLabels.of(outcome), 1 - weight));

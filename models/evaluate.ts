@@ -5,9 +5,10 @@ import type { Runtime } from "../lib/runtime.ts";
 import type { Tensor } from "../lib/tensor.ts";
 import type { Weights } from "../lib/weights.ts";
 import { checkFits, checkWeights, checkWhole } from "./check.ts";
-import { type Dataset, gatherImages } from "./data/dataset.ts";
+import type { Dataset } from "./data/dataset.ts";
 import { forward } from "./forward.ts";
 import { pace } from "./loop.ts";
+import { type Pictures, picturesOn } from "./pictures.ts";
 
 export interface EvaluateOptions {
   readonly runtime: Runtime;
@@ -80,6 +81,8 @@ function hold(runtime: Runtime, network: Network, weights: Weights): Tensor[] {
 interface Subject extends Omit<EvaluateOptions, "weights"> {
   /** The network's tensors. Called inside a step. */
   readonly parameters: () => readonly Tensor[];
+  /** The data where they are on the device already. */
+  readonly pictures?: Pictures;
 }
 
 /** `evaluate` of tensors that are on the device already, unchecked. */
@@ -101,16 +104,13 @@ export async function evaluateParameters(subject: Subject): Promise<Evaluation> 
 async function visitLogits(subject: Subject, visit: (row: NumberArray, image: number) => void): Promise<void> {
   const { runtime, network, parameters, data, batchSize = 256, signal } = subject;
   checkWhole("evaluate: the batch size", batchSize, 1, 65536);
-  const { height, width, channels } = network.input;
+  const pictures = subject.pictures ?? picturesOn(runtime, data, network.input);
   const { rest } = pace();
   for (let from = 0; from < data.count; from += batchSize) {
     signal?.throwIfAborted();
     const size = Math.min(batchSize, data.count - from);
-    const images = new Float32Array(size * height * width * channels);
-    gatherImages(images, data, Uint32Array.from({ length: size }, (_, i) => from + i), network.input);
-    const logits = runtime.step(() =>
-      forward(network, parameters(), runtime.tensor(images, [size, height, width, channels])),
-    );
+    const numbers = Uint32Array.from({ length: size }, (_, i) => from + i);
+    const logits = runtime.step(() => forward(network, parameters(), pictures(numbers).images));
     const rows = await logits.read();
     const classes = rows.length / size;
     for (let i = 0; i < size; i++) visit(rows.subarray(i * classes, (i + 1) * classes), from + i);

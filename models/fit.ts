@@ -5,17 +5,20 @@ import type { Runtime } from "../lib/runtime.ts";
 import { equalShapes, formatShape, type Shape } from "../lib/shape.ts";
 import type { Tensor } from "../lib/tensor.ts";
 import type { Weights } from "../lib/weights.ts";
+import { augmentInTurns } from "./augment.ts";
 import type { TrainingAugmentation } from "./batches.ts";
 import { checkArrays } from "./check.ts";
 import { checkIdentity, type Json, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import type { OptimizerChoice, ScheduleChoice } from "./choices.ts";
 import type { Dataset } from "./data/dataset.ts";
 import { type Evaluation, evaluateParameters } from "./evaluate.ts";
+import { type Feed, feedOf } from "./feed.ts";
 import { forward } from "./forward.ts";
 import { type EpochRecord, type FitProgress, Journal, type Past, type Totals } from "./journal.ts";
 import { Learner, type Mask, readArrays } from "./learner.ts";
-import { type Clock, pace, performanceClock, runSteps } from "./loop.ts";
+import { type Clock, pace, performanceClock, runSteps, waitingLine } from "./loop.ts";
 import { hits, type Loss } from "./loss.ts";
+import { type Pictures, picturesOn } from "./pictures.ts";
 import { type Plan, planOf } from "./plan.ts";
 
 /** How the network's tensors follow from what is trained, where these differ: shared weights, weights on a grid. */
@@ -103,7 +106,7 @@ export interface FitResult {
  * loss or weight that is not finite ends training with a RangeError.
  */
 export async function fit(options: FitOptions): Promise<FitResult> {
-  const { signal, interval, clock } = options;
+  const { runtime, signal, interval, clock } = options;
   signal?.throwIfAborted();
   const training = new Training(options);
   const { steps } = training.plan;
@@ -115,6 +118,7 @@ export async function fit(options: FitOptions): Promise<FitResult> {
     pause: (done) => training.pause(done),
     signal,
     pace: pace({ interval, clock }),
+    line: runtime.remote ? waitingLine({ interval, clock }) : undefined,
   });
   if (done < steps) {
     await training.save(done);
@@ -132,6 +136,8 @@ class Training {
   readonly #learner: Learner;
   /** The unit matrix, by which hits are counted. */
   readonly #identity: Tensor;
+  #feed!: Feed;
+  #validation!: Pictures;
   #journal!: Journal;
   /** The step of the last checkpoint. */
   #saved = 0;
@@ -150,6 +156,7 @@ class Training {
   async begin(): Promise<number> {
     const { network, runtime, checkpoint, resume, clock = performanceClock } = this.#options;
     checkParameters(network, runtime.step(() => this.#measured()), this.plan.parametrisation);
+    await this.#bringPictures();
     // A device whose numbers no checkpoint can hold says so now, not after an epoch.
     if (checkpoint !== undefined) await this.#learner.save();
     let past: Past = { step: 0, seconds: 0, history: [] };
@@ -166,19 +173,31 @@ class Training {
     return past.step;
   }
 
+  /** Before the first step: a remote device is sent all pictures, copies included. */
+  async #bringPictures(): Promise<void> {
+    const { runtime, network, data, augmentation, signal, interval, clock } = this.#options;
+    const { rest } = pace({ interval, clock });
+    const pool =
+      runtime.remote && augmentation !== undefined
+        ? await augmentInTurns(data.train, augmentation, async () => {
+            await rest();
+            signal?.throwIfAborted();
+          })
+        : undefined;
+    this.#feed = feedOf(runtime, this.plan.batches, pool);
+    if (data.validation !== undefined) this.#validation = picturesOn(runtime, data.validation, network.input);
+  }
+
   step(number: number): void {
-    const { runtime, network } = this.#options;
-    const { height, width, channels } = network.input;
-    const { batches, key, loss, parametrisation, schedule } = this.plan;
-    const batch = batches.at(number);
+    const { network } = this.#options;
+    const { key, loss, parametrisation, schedule } = this.plan;
     this.#learner.step(schedule(number), (trained) => {
-      const images = runtime.tensor(batch.images, [batches.size, height, width, channels]);
-      const labels = runtime.tensor(batch.labels);
+      const { images, ...pictures } = this.#feed(number);
+      const { labels } = pictures;
       const parameters = parametrisation.parameters(trained, number);
       const logits = forward(network, parameters, images, { training: { key, step: number } });
-      const { indices } = batch;
       return {
-        loss: loss.of({ logits, labels, indices, trained, parameters, step: number }),
+        loss: loss.of({ logits, ...pictures, trained, parameters, step: number }),
         hits: hits(logits, labels, this.#identity),
       };
     });
@@ -255,7 +274,8 @@ class Training {
   async #validate(): Promise<Evaluation | null> {
     const { runtime, network, data } = this.#options;
     if (data.validation === undefined) return null;
-    return evaluateParameters({ runtime, network, parameters: () => this.#measured(), data: data.validation });
+    const [parameters, pictures] = [() => this.#measured(), this.#validation];
+    return evaluateParameters({ runtime, network, parameters, data: data.validation, pictures });
   }
 }
 

@@ -1,6 +1,7 @@
 import { DeviceError } from "../lib/errors.ts";
 import { grad } from "../lib/grad.ts";
 import { add } from "../lib/ops/arithmetic.ts";
+import { concat, reshape } from "../lib/ops/layout.ts";
 import { type Average, movingAverage } from "../lib/optimizers/average.ts";
 import type { Optimizer } from "../lib/optimizers/optimizer.ts";
 import type { Runtime } from "../lib/runtime.ts";
@@ -75,10 +76,11 @@ export class Learner {
     });
   }
 
-  /** The sums of what the steps measured. A loss that was not finite once stays so. */
+  /** The sums of what the steps measured, in one reading. A loss that was not finite once stays so. */
   async totals(): Promise<{ loss: number; hits: number }> {
-    const [loss, hits] = await Promise.all([this.#loss.read(), this.#hits.read()]);
-    return { loss: loss[0]!, hits: hits[0]! };
+    const both = this.runtime.step(() => concat([this.#loss, this.#hits].map((total) => reshape(total, [1]))));
+    const [loss, hits] = await both.read();
+    return { loss: loss!, hits: hits! };
   }
 
   clearTotals(): void {

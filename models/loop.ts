@@ -31,6 +31,35 @@ export function pace({ interval = 250, clock = performanceClock }: PaceOptions =
   };
 }
 
+/** Steps that wait in line on a remote device: asking is quick, and only reading shows how long they take. */
+export interface Line {
+  /** One step more was asked for. Returns whether the line is full: then it is time to read. */
+  join(): boolean;
+  /** Something was read: all steps are done. */
+  empty(): void;
+}
+
+/** Room in line, at least and at most. */
+const [fewest, longest] = [4, 128];
+
+/** A line with room for about as many steps as a device does in an interval, found by trying. */
+export function waitingLine({ interval = 250, clock = performanceClock }: PaceOptions = {}): Line {
+  let room = fewest;
+  let waiting = 0;
+  let since = clock();
+  return {
+    join: () => ++waiting >= room,
+    empty() {
+      const now = clock();
+      const took = now - since;
+      if (took > interval) room = Math.max(fewest, room / 2);
+      else if (waiting >= room && 2 * took < interval) room = Math.min(longest, 2 * room);
+      waiting = 0;
+      since = now;
+    },
+  };
+}
+
 /**
  * The loop of every training, whatever a step does: plain training, masked or shared weights, the phases of MIRACLE.
  * It knows when to pause, and nothing else: what a step is, and what a pause reads, checks, reports and saves, it is
@@ -50,16 +79,21 @@ export interface Loop {
   /** When it aborts, the step under way is the last. */
   readonly signal?: AbortSignal | undefined;
   readonly pace: Pace;
+  /** On a remote device. */
+  readonly line?: Line | undefined;
 }
 
 /** Runs the steps, and returns how many are done: all, or fewer when the signal came. */
-export async function runSteps({ done: start, steps, step, mustPause, pause, signal, pace }: Loop): Promise<number> {
-  let done = start;
+export async function runSteps(loop: Loop): Promise<number> {
+  const { steps, step, mustPause, pause, signal, pace, line } = loop;
+  let { done } = loop;
   while (done < steps && signal?.aborted !== true) {
     step(done);
     done += 1;
-    if (done < steps && !mustPause(done) && !pace.due()) continue;
+    const full = line?.join() ?? false;
+    if (done < steps && !mustPause(done) && !full && !pace.due()) continue;
     await pause(done);
+    line?.empty();
     await pace.rest();
   }
   return done;

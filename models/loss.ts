@@ -16,6 +16,8 @@ export interface Outcome {
    * soft labels of a teacher are found.
    */
   readonly indices: Uint32Array;
+  /** The same as ints on the device, [n], where that holds all pictures: a remote one. */
+  readonly places?: Tensor;
   /** The arrays that are trained. */
   readonly trained: readonly Tensor[];
   /** The network's tensors that follow from them. */

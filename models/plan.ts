@@ -10,6 +10,7 @@ import type { FitOptions, Parametrisation } from "./fit.ts";
 import { initialise } from "./initialise.ts";
 import type { Mask } from "./learner.ts";
 import { hardLabels, type Loss } from "./loss.ts";
+import { checkRoom } from "./pictures.ts";
 
 /** A training that can begin: options checked, defaults filled in. */
 export interface Plan {
@@ -44,6 +45,9 @@ export function planOf(options: FitOptions): Plan {
   checkWhole("fit: the batch size", batchSize, 1, 65536);
   const key = seedKey(seed);
   const batches = batchesOf(data.train, network.input, { size: batchSize, seed, augmentation });
+  const bytes = data.train.images.length / data.train.count;
+  checkRoom("fit", options.runtime, batches.pictures, bytes);
+  checkRoom("fit", options.runtime, data.validation?.count ?? 0, bytes);
   if (loss.pictures !== undefined && loss.pictures !== batches.pictures) {
     throw new RangeError(`fit: the loss knows ${loss.pictures} pictures, training has ${batches.pictures}`);
   }
