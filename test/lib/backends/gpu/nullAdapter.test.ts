@@ -46,7 +46,8 @@ test("webgpu: what gpu.js keeps to itself is looked at; without it every kernel 
     class Other extends gpujs.GPU {
       override createKernel(...from: Parameters<Gpu["createKernel"]>): Kernel {
         const made = super.createKernel(...from);
-        const { kernel } = made as unknown as { kernel: Record<string, unknown> & { run(...from: unknown[]): unknown } };
+        type Built = Record<string, unknown> & { run(...values: unknown[]): unknown };
+        const { kernel } = made as unknown as { kernel: Built };
         const run = kernel.run.bind(kernel);
         // Once the trial ran in gpu.js's way.
         kernel.run = (...values) => [run(...values), spoil(kernel)];
