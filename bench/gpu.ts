@@ -45,7 +45,7 @@ const { check } = await import("../lib/backends/gpu/device.ts");
 const { loadGpuJs } = await import("../lib/backends/gpu/gpujs.ts");
 const { WebGpuDevice } = await import("../lib/backends/gpu/webGpuDevice.ts");
 const { Runtime } = await import("../lib/runtime.ts");
-const { adam, add, createRuntime, crossEntropy, grad, matmul, conv2d, mean, multiply, sum } = kilonet;
+const { adam, add, conv2d, createRuntime, crossEntropy, grad, matmul, mean, multiply, reshape, sum } = kilonet;
 type Tensor = InstanceType<typeof kilonet.Tensor>;
 type Device = InstanceType<typeof Runtime>;
 
@@ -55,14 +55,15 @@ interface Work {
   readonly peer?: string;
   /** Operations on floats, of the plain algorithm. */
   readonly flops?: number;
-  /** Asks for it once; what it gives says that it is done. */
-  readonly once: () => Tensor | Promise<unknown>;
+  /** Asks for it once; a promise, if reading belongs to it. */
+  readonly once: () => void | Promise<unknown>;
 }
 
 const numbers = (length: number): Float32Array =>
   Float32Array.from({ length }, (_, i) => (((i * 2654435761) >>> 8) % 256) / 255 - 0.5);
 
-function stepOf(runtime: Device, network: typeof lenet5, batch: number): () => Tensor {
+/** A step adds its loss to `total`, as training does. */
+function stepOf(runtime: Device, network: typeof lenet5, batch: number, total = runtime.variable([0], [])): () => void {
   const images = runtime.variable(numbers(batch * 784), [batch, 28, 28, 1]);
   const labels = runtime.variable(Int32Array.from({ length: batch }, (_, i) => i % 10), [batch]);
   const weights = initialise(network, 1).map(({ values, shape, name }) => runtime.variable(values, shape, name));
@@ -71,7 +72,7 @@ function stepOf(runtime: Device, network: typeof lenet5, batch: number): () => T
     runtime.step(() => {
       const loss = mean(crossEntropy(forward(network, weights, images), labels));
       optimizer.update(grad(loss, weights), 1e-3);
-      return loss;
+      total.assign(add(total, loss));
     });
 }
 
@@ -83,12 +84,14 @@ function worksOn(runtime: Device): readonly (() => Work)[] {
       name: `matmul ${n}`,
       peer: `matmul-${n}`,
       flops: 2 * n ** 3,
-      once: () => runtime.step(() => matmul(a, b)),
+      once: () => runtime.step(() => void matmul(a, b)),
     };
   };
   const flat = (name: string, length: number, apply: (x: Tensor) => Tensor, flops: number) => (): Work => {
     const x = runtime.variable(numbers(length), [length]);
-    return { name, flops: flops * length, once: () => runtime.step(() => apply(x)) };
+    // Another shape asks for the numbers.
+    const once = (): void => runtime.step(() => void reshape(apply(x), [-1]));
+    return { name, flops: flops * length, once };
   };
   const convolution = (withGradients: boolean) => (): Work => {
     const x = runtime.variable(numbers(64 * 12 * 12 * 20), [64, 12, 12, 20]);
@@ -99,7 +102,7 @@ function worksOn(runtime: Device): readonly (() => Work)[] {
       once: () =>
         runtime.step(() => {
           const y = conv2d(x, w);
-          return withGradients ? grad(sum(y), [x, w])[1]! : y;
+          if (withGradients) grad(sum(y), [x, w]);
         }),
     };
   };
@@ -145,10 +148,6 @@ function worksOn(runtime: Device): readonly (() => Work)[] {
   ];
 }
 
-async function settled(result: Tensor | Promise<unknown>): Promise<unknown> {
-  return result instanceof Promise ? result : result.read();
-}
-
 interface Figures {
   /** Wall clock, ms. */
   readonly median: number;
@@ -158,25 +157,28 @@ interface Figures {
 }
 
 /** Times many runs that are asked for at once, and waits for the last: the rounds take turns with nothing. */
-async function measure({ once }: Work, seconds: number): Promise<Figures> {
+async function measure(runtime: Device, { once }: Work, seconds: number): Promise<Figures> {
+  // What is read last comes behind everything else.
+  const last = runtime.variable([0], []);
+
   // Until the engine has optimised what runs often.
   const warm = performance.now() + seconds * 1000;
   let start: number;
   do {
     start = performance.now();
-    await settled(once());
+    await once();
+    await last.read();
   } while (performance.now() < warm);
   const repeats = Math.max(1, Math.min(200, Math.floor((seconds * 1000) / 7 / (performance.now() - start))));
   const rounds: { wall: number; processor: number }[] = [];
   const end = performance.now() + seconds * 2000;
   while (rounds.length < 7 && (rounds.length < 3 || performance.now() < end)) {
     const [before, from] = [process.cpuUsage(), performance.now()];
-    let last: Tensor | Promise<unknown> = once();
-    for (let i = 1; i < repeats; i++) {
-      if (last instanceof Promise) await last;
-      last = once();
+    for (let i = 0; i < repeats; i++) {
+      const result = once();
+      if (result instanceof Promise) await result;
     }
-    await settled(last);
+    await last.read();
     const wall = (performance.now() - from) / repeats;
     const { user, system } = process.cpuUsage(before);
     rounds.push({ wall, processor: (user + system) / 1000 / repeats });
@@ -201,9 +203,10 @@ const device = await WebGpuDevice.open(gpujs);
 if (!isNull) await check(device);
 const runtime = new Runtime(new GpuBackend(device));
 const opened = performance.now();
-const began = stepOf(runtime, lenet5, 64)();
+const total = runtime.variable([0], []);
+stepOf(runtime, lenet5, 64, total)();
 clock.wait();
-await began.read();
+await total.read();
 const first = {
   import: opening - imported,
   open: opened - opening,
@@ -240,7 +243,7 @@ for (const [i, prepare] of worksOn(runtime).entries()) {
     continue;
   }
   const began = performance.now();
-  const figures = await measure(work, Number(options.seconds));
+  const figures = await measure(runtime, work, Number(options.seconds));
   patience -= performance.now() - began;
 
   // Again with clocks around all calls, which cost a little themselves.
@@ -249,16 +252,18 @@ for (const [i, prepare] of worksOn(runtime).entries()) {
   clock.start();
   for (let turn = 0; turn < turns; turn++) {
     const result = work.once();
-    if (turn + 1 < turns && !(result instanceof Promise)) continue;
+    if (!(result instanceof Promise)) continue;
     clock.wait();
-    await settled(result);
+    await result;
     clock.resume();
   }
+  clock.wait();
+  await total.read();
   const { ours, gpujs: theirs, driver, waiting, dispatches } = clock.stop();
   restore();
   const split = { ours: ours / turns, gpujs: theirs / turns, driver: driver / turns, waiting: waiting / turns };
   const kernels = dispatches / turns;
-  const other = onWasm === null ? null : await measure(onWasm[i]!(), Number(options.seconds) / 2);
+  const other = onWasm === null ? null : await measure(wasm!, onWasm[i]!(), Number(options.seconds) / 2);
   const torched = typeof torch === "string" || peer === undefined ? null : (torch.milliseconds[peer] ?? null);
   const gflops = flops === undefined ? null : flops / figures.median / 1e6;
   results.push({ name, ...figures, kernels, split, gflops, wasm: other, torch: torched });
