@@ -28,8 +28,13 @@ function runTests(files: Readonly<Record<string, string>>, { executed = 1, args 
   }
 }
 
-test("passing tests pass, and are counted; test/slow is left out", () => {
-  const { status, text } = runTests({ "a.test.ts": passing, "deep/b.test.ts": passing, "slow/c.test.ts": passing });
+test("passing tests pass, and are counted; test/slow and test/browser are left out", () => {
+  const { status, text } = runTests({
+    "a.test.ts": passing,
+    "deep/b.test.ts": passing,
+    "slow/c.test.ts": passing,
+    "browser/d.test.ts": passing,
+  });
   assert.equal(status, 0, text);
   assert.match(text, /^2 executed, 0 skipped, in 2 files$/m);
 });

@@ -1,6 +1,7 @@
 /**
- * `npm test`. Runs every test/**\/*.test.ts but those of test/slow (which `npm run test:slow` runs), or, given
- * arguments, the files whose path contains one of them (`npm test -- test/lib/random`).
+ * `npm test`. Runs every test/**\/*.test.ts but those of test/slow and test/browser (which `npm run test:slow` and
+ * `npm run test:browser` run), or, given arguments, the files whose path contains one of them (`npm test --
+ * test/lib/random`).
  *
  * A test runner that finds nothing is content, and that is the one lie a suite must not tell. So the run fails when a
  * file or a suite holds no test, when a test is skipped without saying why, and when a whole run executes fewer tests
@@ -26,7 +27,7 @@ const files = readdirSync("test", { recursive: true, encoding: "utf8" })
   .map((name) => `test/${name.split(sep).join("/")}`)
   .filter((name) => name.endsWith(".test.ts"))
   .filter((name) =>
-    filters.length > 0 ? filters.some((filter) => name.includes(filter)) : !name.startsWith("test/slow/"),
+    filters.length > 0 ? filters.some((filter) => name.includes(filter)) : !/^test\/(slow|browser)\//.test(name),
   )
   .sort();
 if (files.length === 0) {
