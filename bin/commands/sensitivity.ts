@@ -94,7 +94,7 @@ async function scan(path: string, options: SensitivityOptions, signal: AbortSign
   report.result(
     { network: network.name, data: source.name, images: data.count, accuracy: before, points, backend },
     [
-      `${network.name} on ${data.count} validation images of ${source.name}: ${percent(before)} as it is`,
+      `${network.name} on ${data.count} validation images of ${source.name}: ${percent(before)} as it is; ${backend}`,
       "",
       table(
         ["share kept", ...tensors.map((tensor) => tensor.slice(0, -7))],
