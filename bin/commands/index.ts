@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { register as compare } from "./compare.ts";
 import { register as compress } from "./compress.ts";
 import { register as devices } from "./devices.ts";
 import { register as evaluate } from "./evaluate.ts";
@@ -23,5 +24,5 @@ export type Register = (program: Command) => void;
 /** In the order in which help lists them. */
 export const commands: readonly Register[] = [
   start, train, prune, quantize, lump, reduce, compress, miracle, squeeze,
-  inspect, report, sensitivity, verify, evaluate, importFile, zoo, devices,
+  inspect, report, compare, sensitivity, verify, evaluate, importFile, zoo, devices,
 ];

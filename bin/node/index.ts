@@ -1,4 +1,14 @@
 /** What touches files: data sets, network files, safe writing. */
+export {
+  compare,
+  type Compared,
+  type CompareOptions,
+  type CompareProgress,
+  type CompareRow,
+  type Comparison,
+  type NotCompared,
+} from "./compare.ts";
+export { compareMethods } from "./compareMethods.ts";
 export { type DataSource, findMnist, mnistFolders, openData } from "./data.ts";
 export {
   miracle,
