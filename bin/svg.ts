@@ -78,10 +78,12 @@ export interface BarChart {
   /** What the parts of every bar are. */
   readonly parts: readonly string[];
   readonly bars: readonly Bar[];
+  /** Lines of text below. */
+  readonly notes?: readonly string[];
 }
 
 /** Bars that lie, one per row, made of parts that add up. */
-export function barChart({ title, parts: names, bars }: BarChart): string {
+export function barChart({ title, parts: names, bars, notes = [] }: BarChart): string {
   const lengths = bars.map(({ parts }) => parts.reduce((sum, part) => sum + part, 0));
   const longest = Math.max(...lengths, Number.MIN_VALUE);
   const left = 30 + 7 * Math.max(0, ...bars.map(({ name }) => name.length));
@@ -104,8 +106,10 @@ export function barChart({ title, parts: names, bars }: BarChart): string {
     const box = `<rect x="${at}" y="38" width="12" height="12" fill="${colours[k % colours.length]!}"/>`;
     return [box, text(at + 17, 48, name, "start")];
   });
-  const all = [text(left, 22, title, "title"), ...legend, ...shapes];
-  return picture(left + width + 180, top + row * bars.length + 14, title, all);
+  const below = top + row * bars.length + 14;
+  const said = notes.map((note, i) => text(left, below + 10 + 20 * i, note, "start"));
+  const all = [text(left, 22, title, "title"), ...legend, ...shapes, ...said];
+  return picture(left + width + 180, below + 20 * notes.length, title, all);
 }
 
 function canBeShown(value: number, { logarithmic = false }: Axis): boolean {

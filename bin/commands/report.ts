@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { printable, type SectionReport, sectionReports } from "../../codecs/index.ts";
+import { printable, type ReportTotals, reportTotals, type SectionReport, sectionReports } from "../../codecs/index.ts";
 import { evaluate } from "../../models/index.ts";
 import { withRuntime } from "../device.ts";
 import { interruptible } from "../interrupt.ts";
@@ -59,30 +59,32 @@ async function tell(path: string, options: ReportOptions, signal: AbortSignal): 
     accuracy: accuracies[i]!,
   }));
   const sections = sectionReports(after.bytes);
-  if (options.svg !== undefined) await writeFileSafely(options.svg, chart(after, sections));
+  const totals = reportTotals(sections);
   const row = (name: string, of: (one: (typeof figures)[number]) => string): string[] => [name, ...figures.map(of)];
+  const rows = [
+    row("parameters", ({ parameters }) => grouped(parameters)),
+    row("not zero", ({ nonzero }) => grouped(nonzero)),
+    row("fewer parameters", ({ parameters, nonzero }) => times(parameters / Math.max(1, nonzero))),
+    row("file, bytes", ({ bytes }) => grouped(bytes)),
+    row("ratio", ({ ratio }) => times(ratio)),
+    row("gzip of float32 weights, bytes", ({ gzip }) => grouped(gzip)),
+    ...(options.test ? [row("test accuracy", ({ accuracy }) => percent(accuracy!))] : []),
+  ];
+  if (options.svg !== undefined) await writeFileSafely(options.svg, chart(after, sections, rows));
   report.result(
     {
       network: after.file.network.name,
       before: before === undefined ? null : figures[0]!,
       after: figures.at(-1)!,
       sections: sections.map((section) => ({ ...section, ...ratesOf(section) })),
+      all: totals,
     },
     [
-      sectionTable(sections),
+      sectionTable(sections, totals),
       "",
-      table(
-        ["", ...(before === undefined ? [] : ["before"]), "after"],
-        [
-          row("parameters", ({ parameters }) => grouped(parameters)),
-          row("not zero", ({ nonzero }) => grouped(nonzero)),
-          row("fewer parameters", ({ parameters, nonzero }) => times(parameters / Math.max(1, nonzero))),
-          row("file, bytes", ({ bytes }) => grouped(bytes)),
-          row("ratio", ({ ratio }) => times(ratio)),
-          row("gzip of float32 weights, bytes", ({ gzip }) => grouped(gzip)),
-          ...(options.test ? [row("test accuracy", ({ accuracy }) => percent(accuracy!))] : []),
-        ],
-      ),
+      rateTable(totals),
+      "",
+      table(["", ...(before === undefined ? [] : ["before"]), "after"], rows),
     ].join("\n"),
   );
 }
@@ -116,7 +118,7 @@ function nameOf({ tensors }: SectionReport): string {
 }
 
 /** Tables 2 and 3 of arXiv 1510.00149: P is for pruning, Q for sharing, H for coding. */
-function sectionTable(sections: readonly SectionReport[]): string {
+function sectionTable(sections: readonly SectionReport[], totals: ReportTotals): string {
   const decimal = (value: number | null): string => (value === null ? "" : value.toFixed(1));
   const rows = sections.map((section) => {
     const { weights, kept, weightBits, codedBits, indexBits, codedIndexBits, bytes } = section;
@@ -135,26 +137,33 @@ function sectionTable(sections: readonly SectionReport[]): string {
       grouped(bytes),
     ];
   });
-  const sum = (of: (section: SectionReport) => number | null): number =>
-    sections.reduce((all, section) => all + (of(section) ?? NaN), 0);
-  const [weights, kept, bytes, fixed] = [
-    sum((section) => section.weights),
-    sum((section) => section.kept),
-    sum((section) => section.bytes),
-    sum((section) => section.fixedBytes),
-  ];
-  const fixedRate = Number.isNaN(fixed) ? "" : percent(fixed / (4 * weights));
+  const { weights, kept, weightBits, codedBits, indexBits, codedIndexBits, bytes, rates } = totals;
+  const all = rates.at(-1)!;
   rows.push([
-    "all",
-    ...[grouped(weights), grouped(kept), percent(kept / weights), "", "", "", "", fixedRate],
-    ...[percent(bytes / (4 * weights)), grouped(bytes)],
+    ...["all", grouped(weights), grouped(kept), percent(kept / weights)],
+    ...[weightBits, codedBits, indexBits, codedIndexBits].map(decimal),
+    ...[all.fixed === null ? "" : percent(all.fixed), percent(all.coded), grouped(bytes)],
   ]);
   const header = ["section", "weights", "kept", "share kept", "weight bits", "+H", "index bits", "+H", "rate P+Q"];
   return table([...header, "P+Q+H", "bytes"], rows);
 }
 
-function chart({ file }: LoadedNetwork, sections: readonly SectionReport[]): string {
+/** How many times smaller than float32, by what is counted: papers differ in that. */
+function rateTable({ rates }: ReportTotals): string {
+  return table(
+    ["counted", "P+Q", "P+Q+H"],
+    rates.map(({ counted, fixed, coded }) => [counted, fixed === null ? "" : times(1 / fixed), times(1 / coded)]),
+  );
+}
+
+/** Bytes as bars, and below them the figures of the whole file, before and after where both are known. */
+function chart(
+  { file }: LoadedNetwork,
+  sections: readonly SectionReport[],
+  figures: readonly (readonly string[])[],
+): string {
   return barChart({
+    notes: figures.map(([name, ...values]) => `${name}: ${values.join(" \u2192 ")}`),
     title: `${printable(file.network.name)}: what the bytes of each section are for`,
     parts: ["indices of weights", "places", "codebook", "the rest"],
     bars: sections.map((section) => {

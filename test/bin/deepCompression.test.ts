@@ -35,9 +35,15 @@ test("a budget is kept, and the report is of the file", async () => {
     sections.map(({ bytes }) => bytes),
     sectionReports(file).map(({ bytes }) => bytes),
   );
-  assert.match(readFileSync(path("b.svg"), "utf8"), /^<svg .*fc1\.weight/s);
+  const all = report.all as { readonly bytes: number; readonly kept: number; readonly rates: readonly unknown[] };
+  assert.deepEqual([all.kept, all.rates.length], [after.nonzero, 3]);
+  assert.equal(all.bytes, sections.reduce((sum, { bytes }) => sum + bytes, 0));
+  const svg = readFileSync(path("b.svg"), "utf8");
+  assert.match(svg, /^<svg .*fc1\.weight/s);
+  const gzip = [before.gzip, after.gzip].map((bytes) => bytes!.toLocaleString("en-US")).join(" \u2192 ");
+  assert.ok(svg.includes(`gzip of float32 weights, bytes: ${gzip}`), svg);
   const { stdout } = await kilonet("report", path("b.knet"), "--no-test");
-  assert.match(stdout, /^section +weights +kept .*\n[^]*\nfc1\.weight +7,840 [^]*\nratio /);
+  assert.match(stdout, /^section +weights +kept .*\n[^]*\nfc1\.weight +7,840 [^]*\nall +7,850 [^]*\nand places +[\d.]+x[^]*\nratio /);
 });
 
 test("NaN stands for pruned where that is said, and is refused elsewhere", async () => {

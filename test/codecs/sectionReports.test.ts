@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { code, codeExactly, pack, sectionReports, share } from "../../codecs/index.ts";
+import { code, codeExactly, pack, reportTotals, sectionReports, share } from "../../codecs/index.ts";
 import { type CodeOptions } from "../../codecs/code.ts";
 import { softmax } from "../../lib/architectures.ts";
 
@@ -55,4 +55,42 @@ test("what a method has not is null", () => {
   );
   assert.equal(raw!.codedBits, (8 * raw!.bytes) / raw!.kept);
   assert.deepEqual([zero!.kept, zero!.codedBits, zero!.fixedBytes], [0, null, 0]);
+});
+
+test("totals are sums, and bits are means over what is kept", () => {
+  const { reports, bytes } = reportOf(8, 16, { coders: ["huffman"] });
+  const totals = reportTotals(reports);
+  assert.deepEqual([totals.weights, totals.kept], [7850, 980]);
+  assert.equal(totals.bytes, bytes - 9);
+  // The biases are all 0, and weigh nothing.
+  assert.deepEqual([totals.weightBits, totals.indexBits], [4, 3]);
+  assert.deepEqual([totals.codedBits, totals.codedIndexBits], [reports[0]!.codedBits, reports[0]!.codedIndexBits]);
+
+  const few = { ...reports[0]!, kept: 10, weightBits: 8, codedBits: 6, indexBits: 0, codedIndexBits: null };
+  const most = { ...reports[0]!, kept: 30, weightBits: 4, codedBits: 2, indexBits: 5, codedIndexBits: 3 };
+  const { weightBits, codedBits, indexBits, codedIndexBits } = reportTotals([few, most]);
+  assert.deepEqual([weightBits, codedBits, indexBits, codedIndexBits], [5, 3, 5, 3]);
+});
+
+test("rates say what indices, places and all the rest take, with fixed widths and coded", () => {
+  const { reports } = reportOf(8, 16, { coders: ["huffman"] });
+  const [weights, biases] = reports as [(typeof reports)[number], (typeof reports)[number]];
+  const { rates } = reportTotals(reports);
+  const of = (bytes: number): number => bytes / (4 * 7850);
+  assert.deepEqual(rates.map(({ counted }) => counted), ["indices", "and places", "all"]);
+  // 980 indices of 4 bits; gaps of 3 bits and the one that tells them from fillers; 16 values.
+  assert.deepEqual(rates.map(({ fixed }) => fixed), [of(490), of(490 + 490), of(490 + 490 + 64)]);
+  const indices = weights.indicesBytes + biases.indicesBytes;
+  const places = weights.placesBytes + biases.placesBytes;
+  assert.deepEqual(
+    rates.map(({ coded }) => coded),
+    [of(indices), of(indices + places), of(weights.bytes + biases.bytes)],
+  );
+  // What has no codebook: all of its bytes stand for weights, and there are no fixed widths.
+  const values = Float32Array.from({ length: 7840 }, (_, i) => Math.fround(Math.sin(i)));
+  const raw = sectionReports(
+    pack({ network: softmax, sections: [{ tensors: ["fc1.weight"], coded: { method: "float32", values } }, bias] }),
+  );
+  const { rates: rawRates } = reportTotals(raw);
+  assert.ok(rawRates.every(({ fixed, coded }) => fixed === null && coded > 0.99));
 });
