@@ -2,9 +2,9 @@ import type { Network, Runtime, Tensor } from "../../lib/index.ts";
 import {
   augment,
   type AugmentOptions,
-  type Batch,
   batchesOf,
   type Dataset,
+  feedOf,
   forward,
   type Loss,
 } from "../../models/index.ts";
@@ -30,18 +30,22 @@ export interface Part {
   readonly step: number;
   readonly sample?: number;
   readonly samples?: number;
+  /** Whose tensors they are, where units come and go. Default: the network of the options. */
+  readonly network?: Network;
 }
+
+export type LossOnPictures = (parameters: readonly Tensor[], part: Part) => Tensor;
 
 /**
  * The loss of a network's tensors on a step's pictures, for methods that train by themselves. Copies are made once,
  * before the first step. RangeError, before the first step as well, where samples cannot share a batch evenly and for a
  * loss that knows other pictures than these.
  */
-export function lossOnPictures(options: PicturesOptions): (parameters: readonly Tensor[], part: Part) => Tensor {
+export function lossOnPictures(options: PicturesOptions): LossOnPictures {
   const { runtime, network, training, batch: size, seed, copies, original, loss } = options;
-  const { height, width, channels } = network.input;
   const augmentation = copies === 0 ? undefined : { seed, ...options.augment, copies, original };
-  const pool = augmentation === undefined ? undefined : augment(training, augmentation);
+  // For a remote device the feed makes them, once it knows that they fit.
+  const pool = augmentation === undefined || runtime.remote ? undefined : augment(training, augmentation);
   const batches = batchesOf(training, network.input, { size, seed, augmentation, pool });
   const shareOf = (samples: number): number => {
     if (batches.size % samples === 0) return batches.size / samples;
@@ -51,19 +55,12 @@ export function lossOnPictures(options: PicturesOptions): (parameters: readonly 
   if (loss.pictures !== undefined && loss.pictures !== batches.pictures) {
     throw new RangeError(`pictures: the loss knows ${loss.pictures} pictures, training has ${batches.pictures}`);
   }
-  const pixels = height * width * channels;
-  let batch: Batch | undefined;
-  let at = -1;
-  return (parameters, { step, sample = 0, samples = 1 }) => {
-    // All samples of a step share one batch.
-    if (batch === undefined || step !== at) [batch, at] = [batches.at(step), step];
-    const { images, labels, indices } = batch;
+  const feed = feedOf(runtime, batches);
+  return (parameters, { step, sample = 0, samples = 1, network: now = network }) => {
     const each = shareOf(samples);
-    const [from, to] = [sample * each, (sample + 1) * each];
-    const seen = runtime.tensor(images.subarray(from * pixels, to * pixels), [each, height, width, channels]);
-    const answers = runtime.tensor(labels.subarray(from, to));
-    const places = indices.subarray(from, to);
-    const logits = forward(network, parameters, seen);
-    return loss.of({ logits, labels: answers, indices: places, trained: parameters, parameters, step });
+    // All samples of a step share one batch.
+    const { images, ...pictures } = feed(step, sample * each, (sample + 1) * each);
+    const logits = forward(now, parameters, images);
+    return loss.of({ logits, ...pictures, trained: parameters, parameters, step });
   };
 }

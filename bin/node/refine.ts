@@ -8,7 +8,7 @@ import {
   type Slopes,
 } from "../../codecs/index.ts";
 import { grad, type Network, parametersOf, type Runtime } from "../../lib/index.ts";
-import { type Dataset, forward, gatherImages, hardLabels, narrow, pace } from "../../models/index.ts";
+import { type Dataset, forward, hardLabels, narrow, pace, picturesOn } from "../../models/index.ts";
 
 export interface RefineOnImagesOptions {
   readonly runtime: Runtime;
@@ -48,14 +48,11 @@ export async function refineOnImages(coded: LevelWeights, options: RefineOnImage
       variable.assign(Float32Array.from(places[t]!, (place) => scale * levels[t]![place]!));
     }
   };
-  const { height, width, channels } = own.input;
+  const pictures = picturesOn(runtime, data, own.input);
   const lossOf = (from: number, to: number) => {
     const numbers = Uint32Array.from({ length: to - from }, (_, i) => from + i);
-    const images = new Float32Array(numbers.length * height * width * channels);
-    gatherImages(images, data, numbers, own.input);
-    const labels = runtime.tensor(Int32Array.from(data.labels.subarray(from, to)));
-    const seen = runtime.tensor(images, [numbers.length, height, width, channels]);
-    const logits = forward(own, variables, seen);
+    const { images, labels } = pictures(numbers);
+    const logits = forward(own, variables, images);
     const rest = { indices: numbers, trained: variables, parameters: variables, step: 0 };
     return hardLabels.of({ logits, labels, ...rest });
   };
