@@ -69,6 +69,7 @@ if (filters.length === 0) {
   if (!(executed >= floor)) faults.push(`${executed} tests executed, test/expected.json expects at least ${floor}`);
   else if (executed > 1.1 * floor) console.log(`test/expected.json may rise: ${executed} executed, ${floor} expected`);
 }
+if (executed === 0) faults.push("no test was executed");
 for (const line of skipped) console.log(`skipped: ${line}`);
 for (const line of faults) console.error(`fault: ${line}`);
 console.log(`${executed} executed, ${skipped.length} skipped, in ${files.length} files`);
