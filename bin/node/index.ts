@@ -1,4 +1,15 @@
-/** What touches files: data sets, network files, safe writing. */
+/** What touches files (data sets, network files, safe writing), and whole methods from images to a file. */
+export { compressWithin, type BudgetState, type CompressWithinOptions } from "../budget.ts";
+export {
+  type ChainOptions,
+  compressChain,
+  type CompressOptions,
+  type Pruned,
+  pruneAndRetrain,
+  type RetrainOptions,
+  shareAndTune,
+  type ShareAndTuneOptions,
+} from "../chain.ts";
 export {
   compare,
   type Compared,

@@ -63,7 +63,7 @@ suite("pruning in rounds", () => {
     assert.ok(kept[0]! > kept[1]! && kept[1]! > kept[2]!, kept.join(" "));
   });
 
-  test("by deviations ends with about what one round keeps: each is measured by the weights before the first", async () => {
+  test("by deviations ends with about what one round keeps, as those before the first count", async () => {
     const rules = { "d1.weight": { deviations: 1 } };
     const keptAfter = async (rounds: number): Promise<number> => {
       const kept: number[] = [];

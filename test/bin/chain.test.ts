@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import fc from "fast-check";
-import { compressChain, pruneAndRetrain, shareAndTune } from "../../bin/chain.ts";
+import { compressChain, pruneAndRetrain, shareAndTune } from "../../bin/node/index.ts";
 import { sizesOf } from "../../bin/rules.ts";
 import { pack, toWeights, unpack } from "../../codecs/index.ts";
 import { createRuntime, type Weights } from "../../lib/index.ts";

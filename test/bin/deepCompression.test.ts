@@ -43,7 +43,8 @@ test("a budget is kept, and the report is of the file", async () => {
   const gzip = [before.gzip, after.gzip].map((bytes) => bytes!.toLocaleString("en-US")).join(" \u2192 ");
   assert.ok(svg.includes(`gzip of float32 weights, bytes: ${gzip}`), svg);
   const { stdout } = await kilonet("report", path("b.knet"), "--no-test");
-  assert.match(stdout, /^section +weights +kept .*\n[^]*\nfc1\.weight +7,840 [^]*\nall +7,850 [^]*\nand places +[\d.]+x[^]*\nratio /);
+  assert.match(stdout, /^section +weights +kept .*\n[^]*\nfc1\.weight +7,840 [^]*\nall +7,850 /);
+  assert.match(stdout, /\nand places +[\d.]+x[^]*\nratio /);
 });
 
 test("NaN stands for pruned where that is said, and is refused elsewhere", async () => {
