@@ -41,6 +41,8 @@ export class WebGpuDevice implements GpuDevice {
   readonly #gpujs: GpuJs;
   readonly #gpu: Gpu;
   readonly #context: WebGpu;
+  /** Bytes of one array. */
+  readonly #limit: number;
   readonly #kernels = new Map<Pass, Launchable>();
   /** In lists: texts that are alike but for the sizes of arrays, which are given at each call, are compiled once. */
   readonly #compiled = new Map<string, Compiled>();
@@ -76,6 +78,8 @@ export class WebGpuDevice implements GpuDevice {
     this.#gpujs = gpujs;
     this.#context = context;
     this.#gpu = openGpu(gpujs, { mode: this.mode });
+    const { maxStorageBufferBindingSize, maxBufferSize } = context.device.limits;
+    this.#limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
     void context.device.lost.then(({ reason, message }) => {
       this.#failure ??= new DeviceError(`gpu: the device was lost (${reason}): ${message}`);
     });
@@ -118,7 +122,8 @@ export class WebGpuDevice implements GpuDevice {
   }
 
   get description(): string {
-    return `adapter ${nameOf(this.#context)}${this.#commands === null ? ", every kernel sent alone" : ""}`;
+    const limit = `arrays of up to ${Math.floor(this.#limit / 2 ** 20)} MiB`;
+    return `adapter ${nameOf(this.#context)}; ${limit}${this.#commands === null ? "; every kernel sent alone" : ""}`;
   }
 
   get compiled(): number {
@@ -133,7 +138,7 @@ export class WebGpuDevice implements GpuDevice {
     // Nobody knows what the caller does with its array before a waiting upload is done.
     const isSafe = !watched && values instanceof Float32Array && this.#waiting.length === 0;
     const own = isSafe ? values : new Float32Array(values);
-    const numbers = this.#take(own.length, watched ? own : null);
+    const numbers = this.#take("an upload", own.length, watched ? own : null);
     this.#order(null, () => {
       const { buffer } = numbers;
       if (this.#commands?.uses(buffer) === true) this.#commands.flush();
@@ -142,16 +147,12 @@ export class WebGpuDevice implements GpuDevice {
     return numbers;
   }
 
-  #take(length: number, watched: Float32Array | null): Buffered {
+  #take(name: string, length: number, watched: Float32Array | null): Buffered {
     this.#check();
+    this.#checkSize(name, length);
     const size = 4 * length;
     let buffer = this.#free.get(size)?.pop();
     if (buffer === undefined) {
-      const { maxStorageBufferBindingSize, maxBufferSize } = this.#context.device.limits;
-      const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
-      if (size > limit) {
-        throw new DeviceError(`gpu: ${length} numbers take ${size} bytes, and the adapter takes ${limit} at a time`);
-      }
       buffer = this.#context.device.createBuffer({ size, usage: storage });
       this.#all.add(buffer);
     }
@@ -161,6 +162,12 @@ export class WebGpuDevice implements GpuDevice {
   /** Numbers as gpu.js takes them. */
   #argument({ buffer, length }: Buffered): object {
     return new this.#gpujs.WebGPUBufferResult({ buffer, output: [length], componentCount: 1, context: this.#context });
+  }
+
+  #checkSize(name: string, length: number): void {
+    if (4 * length <= this.#limit) return;
+    const found = `${length} numbers take ${4 * length} bytes, and the adapter takes ${this.#limit} at a time`;
+    throw new DeviceError(`gpu: mode ${this.mode} cannot do ${name}: ${found}`);
   }
 
   #check(): void {
@@ -198,8 +205,10 @@ export class WebGpuDevice implements GpuDevice {
   launch(name: string, pass: Pass, arrays: readonly Numbers[], given: Given): Numbers {
     this.#check();
     const from = arrays as readonly Buffered[];
+    const length = lengthOf(pass);
+    this.#checkSize(name, length);
     const kernel = this.#kernels.get(pass) ?? this.#prepare(name, pass, from, given);
-    const numbers = this.#take(lengthOf(pass), null);
+    const numbers = this.#take(name, length, null);
     if (this.#waiting.length === 0 && kernel.compiled.ready) this.#send(kernel, pass, from, given, numbers);
     else this.#order(kernel.compiled, () => this.#send(kernel, pass, from, given, numbers));
     return numbers;

@@ -85,8 +85,9 @@ test("webgpu: 5,000 steps leave the number of buffers and of kernels as it was",
   assert.deepEqual([backend.buffers, backend.compiled], [buffers, compiled]);
   assert.doesNotMatch(backend.description, /alone/);
 
-  const tooMuch = /^gpu: 1125899906842624 numbers take \d+ bytes, and the adapter takes \d+ at a time$/;
-  assert.throws(() => runtime.run(huge(2 ** 50), [], { attributes: {} }), isDeviceError(tooMuch));
+  const tooMuch =
+    /^gpu: mode webgpu cannot do huge: 1125899906842624 numbers take \d+ bytes, and the adapter takes \d+ at a time$/;
+  assert.throws(() => runtime.run(own("huge", "return 1;", 2 ** 50), [], { attributes: {} }), isDeviceError(tooMuch));
   await assert.rejects(async () => weights[0]!.readSync(), isDeviceError(/cannot read at once: await read\(\)/));
   await runtime.close();
   assert.equal(backend.buffers, 0);
@@ -98,13 +99,39 @@ function useNullAdapter(): void {
   else Object.defineProperty(globalThis.navigator, "gpu", { value: gpu, configurable: true });
 }
 
-/** Makes more numbers than any adapter takes. */
-function huge(length: number): Parameters<Runtime["run"]>[0] {
-  const pass = { threads: [length], reads: {}, body: "return 1;" };
+/** An operation of one kernel. */
+function own(name: string, body: string, length = 2): Parameters<Runtime["run"]>[0] {
+  const pass = { threads: [length], reads: {}, body };
   return {
-    name: "huge",
+    name,
     outputs: () => [{ shape: [1], type: "float" }],
     gradient: null,
     gpu: () => ({ passes: [pass], results: [0] }),
   } as unknown as Parameters<Runtime["run"]>[0];
 }
+
+test("webgpu: what the mode cannot do, and what the device refuses, is said", { skip }, async (t) => {
+  useNullAdapter();
+  const gpujs = await loadGpuJs();
+  const open = async (): Promise<Runtime> => new Runtime(new GpuBackend(await WebGpuDevice.open(gpujs)));
+  const run = (runtime: Runtime, name: string, body: string): void =>
+    void runtime.step(() => void runtime.run(own(name, body), [], { attributes: {} }));
+  const isFailure = (pattern: RegExp, runtime: Runtime): Promise<void> =>
+    assert.rejects(async () => runtime.variable([1], [1]).read(), isDeviceError(pattern));
+  // gpu.js says the same on the console.
+  t.mock.method(console, "error", () => {});
+
+  const first = await open();
+  assert.throws(() => run(first, "nonsense", "return (;"), isDeviceError(/^gpu: mode webgpu cannot do nonsense: /));
+  // Passes gpu.js, and is no WGSL.
+  run(first, "halves", "let s = 0; for (let i = 0.5; i < 2; i++) { s += i; } return s;");
+  await isFailure(/^gpu: mode webgpu cannot do halves: Error: Error compiling WGSL/, first);
+  await first.close();
+
+  const second = await open();
+  const { device } = await gpujs.WebGPUContext.acquire();
+  device.createBuffer({ size: 4, usage: 0xfffff });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await isFailure(/^gpu: mode webgpu stopped: .*BufferUsage/, second);
+  await second.close();
+});

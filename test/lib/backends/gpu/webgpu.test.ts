@@ -6,6 +6,7 @@ import { add, createRuntime, matmul, multiply, sum } from "../../../../lib/index
 import type { GpuBackend } from "../../../../lib/backends/gpu/backend.ts";
 import { type GpuJs, loadGpuJs } from "../../../../lib/backends/gpu/gpujs.ts";
 import { DeviceError } from "../../../../lib/errors.ts";
+import { kilonet } from "../../../bin/cli.ts";
 import { skipWebGpu as skip } from "./modes.ts";
 
 const webgpu = { device: "gpu", mode: "webgpu" } as const;
@@ -17,7 +18,10 @@ test("webgpu: the description names the adapter that really runs", { skip }, asy
   assert.ok(`${description}${vendor}`.length > 0);
   assert.ok(runtime.description.startsWith("gpu: gpu.js in mode webgpu (adapter "));
   assert.ok(runtime.description.includes(description) && runtime.description.includes(vendor));
-  assert.doesNotMatch(runtime.description, /every kernel sent alone/);
+  assert.match(runtime.description, /; arrays of up to \d+ MiB\)$/);
+  const { stdout } = await kilonet("devices", "--json");
+  const { devices } = JSON.parse(stdout) as { devices: { mode: string; description: string }[] };
+  assert.equal(devices.find(({ mode }) => mode === "webgpu")!.description, runtime.description);
   t.diagnostic(runtime.description);
   await runtime.close();
 });
