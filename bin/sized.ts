@@ -52,13 +52,17 @@ export interface SizedTexts {
 }
 
 /** The options that come before a method's own: which network, how large, and how it is trained. */
-export function withSize(command: Command, texts: SizedTexts): Command {
+export function withSize(
+  command: Command,
+  texts: SizedTexts,
+  live: (text: string) => readonly number[] | string = counts,
+): Command {
   const model = new Option("--model <name>", "which network").choices(networks.map(({ name }) => name));
   return command
     .addOption(model.default("lenet5"))
     .requiredOption("--bytes <count>", texts.bytes, whole(1, 2 ** 26))
     .option("--seed <number>", texts.seed, whole(0, 2 ** 32 - 1), 1)
-    .option("--live <counts>", texts.live, counts)
+    .option("--live <counts>", texts.live, live)
     .option("--batch <count>", "images per step", whole(1, 65536))
     .option("--rate <number>", texts.rate, positive);
 }

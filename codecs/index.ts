@@ -112,6 +112,7 @@ export {
   type TrainOptions,
 } from "./miracle/miracle.ts";
 export { blocksFor, type BudgetOptions } from "./miracle/budget.ts";
+export type { PriceOptions } from "./miracle/prices.ts";
 export { refine, type RefineOptions, type RefineProgress, type Slopes } from "./squeeze/refine.ts";
 export { Squeeze, type SqueezeOptions, type SqueezeProgress, type SqueezeState } from "./squeeze/squeeze.ts";
 export type { Rates } from "./miracle/posterior.ts";

@@ -1,4 +1,5 @@
 import { parametersOf } from "../lib/architectures.ts";
+import { DeviceError } from "../lib/errors.ts";
 import { grad } from "../lib/grad.ts";
 import * as exact from "../lib/math.ts";
 import type { Network } from "../lib/network.ts";
@@ -118,8 +119,11 @@ export class UnitSearch {
     return { live: this.#live, weights: await this.#weights() };
   }
 
-  /** Where the search stands, between two steps. */
+  /** Where the search stands, between two steps. DeviceError in float64, which a state does not hold. */
   async save(): Promise<UnitSearchState> {
+    if (!((await this.#variables[0]!.read()) instanceof Float32Array)) {
+      throw new DeviceError(`units: a saved search is float32, got ${this.#options.runtime.description}`);
+    }
     const { moments } = await this.#optimizer.state();
     const importances = await readArrays(this.#importances, this.#importances);
     const arrays = [...(await this.#weights()), ...importances, ...moments];

@@ -21,15 +21,14 @@ export {
 } from "./compare.ts";
 export { compareMethods } from "./compareMethods.ts";
 export { type DataSource, findMnist, mnistFolders, openData } from "./data.ts";
+export { miracle, type MiracleResult, type MiracleRunProgress } from "./miracle.ts";
 export {
-  miracle,
   type MiracleRecipe,
   miracleBlocks,
   miracleRecipe,
-  type MiracleResult,
   type MiracleRunOptions,
-  type MiracleRunProgress,
-} from "./miracle.ts";
+  type RunChoice,
+} from "./miracleRecipe.ts";
 export { loadNetwork, type LoadedNetwork, metadataFrom, metadataOf, saveNetwork } from "./networkFile.ts";
 export { refineOnImages, type RefineOnImagesOptions } from "./refine.ts";
 export {

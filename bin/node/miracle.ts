@@ -1,8 +1,5 @@
 import {
   blocksFor,
-  type Choice,
-  type Group,
-  type Metadata,
   Miracle,
   type MiracleProgress,
   type MiracleState,
@@ -11,16 +8,9 @@ import {
   type Rates,
   toWeights,
 } from "../../codecs/index.ts";
+import { cosineRate, type NamedArray, type Network, parametersOf, type Tensor, type Weights } from "../../lib/index.ts";
 import {
-  cosineRate,
-  type NamedArray,
-  type Network,
-  parametersOf,
-  type Runtime,
-  type Weights,
-} from "../../lib/index.ts";
-import {
-  type AugmentOptions,
+  type Checkpoint,
   checkIdentity,
   type Dataset,
   digest,
@@ -30,70 +20,21 @@ import {
   hardLabels,
   initialise,
   type Json,
-  type Loss,
   narrow,
   pace,
   readCheckpoint,
   writeCheckpoint,
 } from "../../models/index.ts";
-import { lossOnPictures } from "./pictures.ts";
+import { miracleBlocks, type MiracleRunOptions, plainLive, type Settled, settled } from "./miracleRecipe.ts";
+import { learnUnits, unitsKind } from "./miracleUnits.ts";
+import { type LossOnPictures, lossOnPictures } from "./pictures.ts";
 
-/** How a network becomes a file by MIRACLE. What is left out comes from `miracleRecipe`. */
-export interface MiracleRecipe {
-  /** Units of each layer but the last that are trained at all. Not given: all of them. */
-  readonly live?: readonly number[] | undefined;
-  /** Weights per trained scalar, by tensor. Not given: one. */
-  readonly groups?: readonly Group[] | undefined;
-  /** Bits per block, 4 to 20. */
-  readonly bits: number;
-  /** Steps of training without noise, with noise and budget, and after each block. */
-  readonly pretraining: number;
-  readonly training: number;
-  readonly refit: number;
-  /** Images per step, and draws of the weights that share them. */
-  readonly batch: number;
-  readonly samples: number;
-  /** Highest learning rate of the means, in training and in refitting. */
-  readonly rate: number;
-  readonly refitRate: number;
-  /** How many times faster deviations learn than means. */
-  readonly deviationRate: number;
-  /** Deviation of each scalar when noise begins. */
-  readonly deviation: number;
-  /** Share of the training steps in which all blocks have one price. */
-  readonly shared: number;
-  /** Copies of each image to train on as well, and the share of pictures that are originals. */
-  readonly copies: number;
-  readonly original: number;
-  readonly choice: Choice;
-}
+export { type MiracleRecipe, miracleRecipe, type MiracleRunOptions } from "./miracleRecipe.ts";
 
-export interface MiracleRunOptions extends Partial<MiracleRecipe> {
-  readonly runtime: Runtime;
-  /** Of the whole file. */
-  readonly bytes: number;
-  /** Below 128 it takes one byte of the file. Default: 1. */
-  readonly seed?: number;
-  /** Weights to start from, in place of pretraining: those of the live units. */
-  readonly weights?: Weights;
-  /** What training minimises beside the budget. Default: `hardLabels`. */
-  readonly loss?: Loss;
-  /** What the copies are like. */
-  readonly augment?: Omit<AugmentOptions, "copies">;
-  readonly metadata?: Metadata;
-  readonly onProgress?: (progress: MiracleRunProgress) => void;
-  /** Aborting saves a checkpoint and throws the signal's reason. */
-  readonly signal?: AbortSignal;
-  readonly checkpoint?: {
-    /** Seconds between checkpoints; 0 means as often as progress is reported. Default: 60. */
-    readonly every?: number | undefined;
-    readonly save: (bytes: Uint8Array) => void | Promise<void>;
-  };
-  /** A checkpoint to go on from, of the same network, data and options. */
-  readonly resume?: Uint8Array;
-}
-
-export interface MiracleRunProgress extends MiracleProgress {
+export interface MiracleRunProgress extends Omit<MiracleProgress, "phase"> {
+  readonly phase: MiracleProgress["phase"] | "units";
+  /** Units of each layer but the last, where they are not all of the network's. */
+  readonly live: readonly number[] | undefined;
   /** Of the file in the end. */
   readonly bytes: number;
   /** The latest measurement, of the means as they stood then. */
@@ -112,30 +53,6 @@ export interface MiracleResult {
   readonly validation: Evaluation | null;
 }
 
-const everyNetwork: Omit<MiracleRecipe, "live" | "groups"> = {
-  bits: 18,
-  pretraining: 8000,
-  training: 20000,
-  refit: 60,
-  batch: 128,
-  samples: 8,
-  rate: 2e-3,
-  refitRate: 1e-3,
-  deviationRate: 5,
-  deviation: 0.01,
-  shared: 0.5,
-  copies: 0,
-  original: 0.35,
-  choice: { by: "maximum" },
-};
-
-/** What worked for a network and a size; `docs/miracle.md` has the figures. */
-export function miracleRecipe({ name }: Network, bytes: number): MiracleRecipe {
-  if (name !== "lenet5") return everyNetwork;
-  const live = bytes < 900 ? [5, 10, 16] : bytes < 1400 ? [6, 12, 16] : [10, 20, 32];
-  return { ...everyNetwork, live };
-}
-
 /**
  * A file of at most `bytes` bytes that holds a network trained on `data`, by minimal random code learning: pretraining,
  * training with noise under the budget, and coding block after block with retraining between them. The same options
@@ -144,12 +61,22 @@ export function miracleRecipe({ name }: Network, bytes: number): MiracleRecipe {
  * RangeError for options that do not go together and budgets that cannot hold the head of a file, before any training;
  * DataError for a checkpoint of another run.
  */
-export async function miracle(
-  network: Network,
-  data: { readonly training: Dataset; readonly validation?: Dataset },
-  options: MiracleRunOptions,
-): Promise<MiracleResult> {
-  const run = new Run(network, data, options);
+export async function miracle(network: Network, data: Images, given: MiracleRunOptions): Promise<MiracleResult> {
+  miracleBlocks(network, given);
+  const options = settled(network, given);
+  if (options.patience !== undefined && data.validation === undefined) {
+    throw new RangeError("miracle: patience looks at validation images, and there are none");
+  }
+  const { runtime, batch, samples, seed, copies, original, augment, loss = hardLabels } = options;
+  const task: Task = {
+    ...{ network, data, options },
+    pictures: lossOnPictures({
+      ...{ runtime, network, training: data.training, batch, samples, seed, copies, original, augment, loss },
+    }),
+    identity: identityOf(network, data, options),
+    found: options.resume === undefined ? undefined : readCheckpoint(options.resume),
+  };
+  const run = new Run(task, await beginningOf(task));
   try {
     return await run.finish();
   } catch (error) {
@@ -158,91 +85,129 @@ export async function miracle(
   }
 }
 
-/**
- * How many blocks the file of such a run has. RangeError, as `miracle` throws it, for options that do not go together
- * and budgets that are too small: before there are images.
- */
-export function miracleBlocks(network: Network, options: Omit<MiracleRunOptions, "runtime">): number {
-  const filled = settled(network, options);
-  if (filled.live !== undefined) narrow(network, filled.live);
-  return blocksFor({ network, ...filled });
-}
-
-/** The options with what is left out. */
-function settled<Options extends Omit<MiracleRunOptions, "runtime">>(
-  network: Network,
-  given: Options,
-): Options & MiracleRecipe & { readonly seed: number } {
-  const filled = { seed: 1, ...miracleRecipe(network, given.bytes), ...defined(given) };
-  // Weights to start from stand for all of pretraining.
-  const pretraining = given.weights === undefined ? filled.pretraining : 0;
-  // A file says which units live only where some do not.
-  const live = filled.live !== undefined && isWhole(network, filled.live) ? undefined : filled.live;
-  return { ...filled, live, pretraining };
-}
-
-function isWhole({ layers }: Network, live: readonly number[]): boolean {
-  const units = layers.flatMap((layer) =>
-    layer.type === "convolution" ? [layer.filters] : layer.type === "dense" ? [layer.units] : [],
-  );
-  return live.length === units.length - 1 && live.every((count, i) => count === units[i]);
-}
-
 interface Images {
   readonly training: Dataset;
   readonly validation?: Dataset;
 }
 
+interface Task {
+  readonly network: Network;
+  readonly data: Images;
+  readonly options: Settled<MiracleRunOptions>;
+  readonly pictures: LossOnPictures;
+  /** Everything that decides the outcome. */
+  readonly identity: Readonly<Record<string, Json>>;
+  readonly found: Checkpoint | undefined;
+}
+
+/** Which units MIRACLE trains, and their weights when it begins. */
+interface Beginning {
+  readonly live: readonly number[] | undefined;
+  readonly start: Weights;
+}
+
 const kind = "miracle";
 
-/** One run under way. */
+async function beginningOf(task: Task): Promise<Beginning> {
+  const { network, options, found } = task;
+  const { live, weights, seed, bytes, bits, searching, onProgress } = options;
+  const beginning = (live: readonly number[] | undefined, start: Weights | undefined): Beginning => {
+    return { live, start: start ?? initialise(live === undefined ? network : narrow(network, live), seed) };
+  };
+  if (live !== "auto") return beginning(live, weights);
+  if (found?.kind === kind) {
+    checkIdentity(found, kind, task.identity);
+    // The rest of the checkpoint holds what has become of the weights.
+    return beginning((found.progress.live as readonly number[] | null) ?? undefined, undefined);
+  }
+  const blocks = Math.floor((8 * bytes) / bits);
+  const total = searching + stepsOf(options, blocks);
+  const units = await learnUnits(network, {
+    ...task,
+    onProgress: (progress) => {
+      const nothing = { coded: 0, blocks, divergence: NaN, validation: null };
+      onProgress?.({ phase: "units", ...progress, ...nothing, bytes, done: progress.step, total });
+    },
+  });
+  return beginning(plainLive(network, units.live), units.weights);
+}
+
+/** Steps of a run with so many blocks: after the last one there is nothing to refit. */
+function stepsOf({ pretraining, training, refit }: Settled<MiracleRunOptions>, blocks: number): number {
+  return pretraining + training + refit * (blocks - 1);
+}
+
+function identityOf(network: Network, data: Images, options: Settled<MiracleRunOptions>): Record<string, Json> {
+  const { runtime, loss = hardLabels, weights, choice, live, groups, prices, ...rest } = options;
+  const { bytes, seed, bits, pretraining, training, refit, batch, samples, rate, refitRate, deviationRate } = rest;
+  const { deviation, shared, copies, original, augment: augmentation, searching, bitsPerWeight } = rest;
+  const { free, equal, patience } = rest;
+  return {
+    network: { ...network } as unknown as Json,
+    data: digestOfData(data.training),
+    device: runtime.device,
+    start: weights === undefined ? null : digest(weights),
+    loss: loss.name,
+    blocks: live === "auto" ? null : blocksFor({ network, ...options, live }),
+    choice: { ...choice } as unknown as Json,
+    live: (live ?? null) as Json,
+    groups: (groups ?? null) as Json,
+    augmentation: (augmentation ?? null) as Json,
+    ...{ bytes, seed, bits, pretraining, training, refit, batch, samples, rate, refitRate, deviationRate },
+    ...{ deviation, shared, copies, original },
+    // What is not asked for is not named, as in the checkpoints of versions that did not know it.
+    ...(live === "auto" && { searching, bitsPerWeight }),
+    ...(free !== undefined && { free }),
+    ...(equal !== undefined && { equal }),
+    ...(prices !== undefined && { prices: { ...prices } as unknown as Json }),
+    ...(patience !== undefined && { patience, validation: digestOfData(data.validation!) }),
+  };
+}
+
+type Best = Readonly<Record<"accuracy" | "step", number>>;
+
+/** MIRACLE under way. */
 class Run {
-  readonly #options: MiracleRunOptions & MiracleRecipe & { readonly seed: number };
-  readonly #network: Network;
+  readonly #task: Task;
+  readonly #live: readonly number[] | undefined;
   readonly #narrow: Network;
-  readonly #data: Images;
   readonly #miracle: Miracle;
-  readonly #blocks: number;
   readonly #pace = pace();
   #validation: Evaluation | null = null;
   #measured = 0;
+  /** The best accuracy since the budget is met, and the step of training that had it. */
+  #best: Best | null = null;
   #saved = performance.now();
 
-  constructor(network: Network, data: Images, given: MiracleRunOptions) {
-    const options = settled(network, given);
-    const { runtime, live, groups, bits, seed, weights, samples, deviation, choice } = options;
-    const { batch, copies, original, augment, loss = hardLabels } = options;
-    this.#options = options;
-    this.#network = network;
+  constructor(task: Task, { live, start }: Beginning) {
+    const { network, data, options, pictures, identity, found } = task;
+    const { runtime, groups, bits, seed, samples, deviation, free, prices, equal, choice } = options;
+    this.#task = task;
+    this.#live = live;
     this.#narrow = live === undefined ? network : narrow(network, live);
-    this.#data = data;
-    this.#blocks = blocksFor({ network, ...options });
     this.#miracle = new Miracle({
       runtime,
       shapes: parametersOf(network).map(({ shape }) => shape),
-      start: weights ?? initialise(this.#narrow, seed),
-      live,
-      groups,
-      loss: lossOnPictures({
-        ...{ runtime, network: this.#narrow, training: data.training, batch, samples, seed, copies, original },
-        ...{ augment, loss },
-      }),
-      bits,
-      blocks: this.#blocks,
-      seed,
-      samples,
-      deviation,
-      choice,
+      ...{ start, live, groups, bits, seed, samples, deviation, free, prices, equal },
+      loss: (parameters, draw) => pictures(parameters, { ...draw, network: this.#narrow }),
+      blocks: blocksFor({ network, ...options, live }),
+      choice: choice.by === "loss" ? { ...choice, judge: this.#judge(data.training, choice.images) } : choice,
       onProgress: (progress) => this.#progress(progress),
     });
-    if (options.resume !== undefined) this.#resume(options.resume);
+    // What was found of the search for units is used up.
+    if (found === undefined || (options.live === "auto" && found.kind === unitsKind)) return;
+    checkIdentity(found, kind, identity);
+    const { arrays, progress } = found;
+    this.#miracle.restore({ arrays, progress: progress as unknown as MiracleState["progress"] });
+    this.#best = (progress.best ?? null) as Best | null;
   }
 
   async finish(): Promise<MiracleResult> {
+    const { network, data: { validation: data }, options } = this.#task;
+    const { runtime, pretraining, training, refit, rate, refitRate, deviationRate, shared, metadata } = options;
+    const miracle = this.#miracle;
     // A device whose numbers no checkpoint can hold says so now, not after a minute.
-    if (this.#options.checkpoint !== undefined) await this.#miracle.save();
-    const { runtime, pretraining, training, refit, rate, refitRate, deviationRate, shared, metadata } = this.#options;
-    const [network, miracle] = [this.#network, this.#miracle];
+    if (options.checkpoint !== undefined) await miracle.save();
     if (pretraining > 0) {
       await miracle.pretrain({ steps: pretraining, rate: cosineRate(rate, { steps: pretraining, end: rate / 20 }) });
     }
@@ -253,6 +218,7 @@ class Run {
       shared: Math.floor(shared * training),
       roundScales: Math.floor(0.85 * training),
       rates: (step) => ratesAt(cosine(step)),
+      until: (look) => this.#converged(look),
     });
     const coded = await miracle.compress({ refit, rates: (share) => ratesAt(refitRate * (1 - 0.9 * share)) });
     const file: ModelFile = {
@@ -261,68 +227,73 @@ class Run {
       sections: [{ tensors: parametersOf(network).map(({ name }) => name), coded }],
     };
     const decoded = toWeights(file);
-    const { validation: data } = this.#data;
     const validation = data === undefined ? null : await evaluate({ runtime, network, weights: decoded, data });
     return { bytes: pack(file), file, weights: decoded, validation };
   }
 
   /** Saves a checkpoint, if there is somewhere to save it. */
   async save(): Promise<void> {
-    const { checkpoint } = this.#options;
-    if (checkpoint === undefined) return;
+    const { options, identity } = this.#task;
+    if (options.checkpoint === undefined) return;
     const { progress, arrays } = await this.#miracle.save();
-    await checkpoint.save(writeCheckpoint({ kind, identity: this.#identity(), progress: { ...progress }, arrays }));
+    const learned = options.live === "auto" && { live: this.#live ?? null };
+    const best = options.patience !== undefined && { best: this.#best };
+    const all = { ...progress, ...learned, ...best };
+    await options.checkpoint.save(writeCheckpoint({ kind, identity, progress: all, arrays }));
     this.#saved = performance.now();
   }
 
-  #resume(bytes: Uint8Array): void {
-    const found = readCheckpoint(bytes);
-    checkIdentity(found, kind, this.#identity());
-    const { arrays, progress } = found;
-    this.#miracle.restore({ arrays, progress: progress as unknown as MiracleState["progress"] });
-  }
-
-  /** Everything that decides the outcome. */
-  #identity(): Record<string, Json> {
-    const { runtime, loss = hardLabels, weights, choice, live, groups, ...numbers } = this.#options;
-    const { bytes, seed, bits, pretraining, training, refit, batch, samples, rate, refitRate, deviationRate } = numbers;
-    const { deviation, shared, copies, original, augment: augmentation } = numbers;
-    return {
-      network: { ...this.#network } as unknown as Json,
-      data: digestOfData(this.#data.training),
-      device: runtime.device,
-      start: weights === undefined ? null : digest(weights),
-      loss: loss.name,
-      blocks: this.#blocks,
-      choice: { ...choice } as unknown as Json,
-      live: live ?? null,
-      groups: (groups ?? null) as Json,
-      augmentation: (augmentation ?? null) as Json,
-      ...{ bytes, seed, bits, pretraining, training, refit, batch, samples, rate, refitRate, deviationRate },
-      ...{ deviation, shared, copies, original },
-    };
-  }
-
   async #progress(progress: MiracleProgress): Promise<void> {
-    const { signal, onProgress, checkpoint, pretraining, training, refit, bytes } = this.#options;
+    const { options } = this.#task;
+    const { signal, onProgress, checkpoint, pretraining, training, refit, bytes, searching } = options;
     await this.#pace.rest();
-    // After the last block there is nothing to refit.
-    const refitted = refit * Math.max(0, progress.coded - 1);
+    const { phase, step, coded, blocks } = progress;
+    const learning = options.live === "auto" ? searching : 0;
+    const refitted = refit * Math.max(0, coded - 1);
     const before = { pretrain: 0, train: pretraining, compress: pretraining + training + refitted };
-    const done = before[progress.phase] + progress.step;
-    const total = pretraining + training + refit * (this.#blocks - 1);
-    if (done - this.#measured >= measuring) {
+    const done = before[phase] + step;
+    // In training it is known from the step alone when to look, as training may end by what is seen.
+    const due = phase === "train" ? done % this.#every === 0 : done - this.#measured >= measuring;
+    if (due) {
       this.#measured = done;
       this.#validation = await this.#measure();
+      if (phase === "train") this.#compare(progress);
     }
-    onProgress?.({ ...progress, bytes, validation: this.#validation, done, total });
+    const all = { done: learning + done, total: learning + stepsOf(options, blocks) };
+    onProgress?.({ ...progress, live: this.#live, bytes, validation: this.#validation, ...all });
     if (performance.now() - this.#saved >= 1000 * (checkpoint?.every ?? 60)) await this.save();
     signal?.throwIfAborted();
   }
 
+  /** Steps of training between measurements: with patience, five in the time that it lasts. */
+  get #every(): number {
+    const { patience } = this.#task.options;
+    return patience === undefined ? measuring : Math.min(measuring, 10 * Math.ceil(patience / 50));
+  }
+
+  /** Whether the mean KL is what the bits of blocks can say, and no longer one price brings all blocks there. */
+  #within({ step, divergence }: MiracleProgress): boolean {
+    const { bits, shared, training, free } = this.#task.options;
+    const settled = free === "divergences" || step >= Math.floor(shared * training);
+    return settled && Math.abs(divergence / bits - 1) <= 0.01;
+  }
+
+  #compare(progress: MiracleProgress): void {
+    if (this.#validation === null) return;
+    const { accuracy } = this.#validation;
+    if (!this.#within(progress)) this.#best = null;
+    else if (this.#best === null || accuracy > this.#best.accuracy) this.#best = { accuracy, step: progress.step };
+  }
+
+  #converged(progress: MiracleProgress): boolean {
+    const { patience } = this.#task.options;
+    if (patience === undefined || this.#best === null) return false;
+    return this.#within(progress) && progress.step - this.#best.step >= patience;
+  }
+
   async #measure(): Promise<Evaluation | null> {
-    const { runtime } = this.#options;
-    const { validation: data } = this.#data;
+    const { runtime } = this.#task.options;
+    const { validation: data } = this.#task.data;
     if (data === undefined) return null;
     const network = this.#narrow;
     const tensors = runtime.step(() => this.#miracle.parameters());
@@ -332,11 +303,14 @@ class Run {
     }
     return evaluate({ runtime, network, weights, data });
   }
-}
 
-/** Without the options that are there but not set, so that defaults hold. */
-function defined<T extends object>(options: T): T {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
+  /** The cross entropy of the first `images` training images, in the order of the seed. */
+  #judge(training: Dataset, images: number): (parameters: readonly Tensor[]) => Tensor {
+    const { runtime, seed } = this.#task.options;
+    const judging = { runtime, network: this.#narrow, training, batch: images, seed, copies: 0, original: 1 };
+    const loss = lossOnPictures({ ...judging, loss: hardLabels });
+    return (parameters) => loss(parameters, { step: 0 });
+  }
 }
 
 /** Steps between measurements on the validation images. */

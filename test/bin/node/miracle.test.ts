@@ -2,7 +2,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pack, toWeights, unpack } from "../../../codecs/index.ts";
 import { createRuntime, parametersOf } from "../../../lib/index.ts";
-import { evaluate, hardLabels, initialise, lenet5, type Loss, narrow } from "../../../models/index.ts";
+import {
+  evaluate,
+  hardLabels,
+  initialise,
+  lenet5,
+  type Loss,
+  narrow,
+  softmax,
+  weightsOf,
+} from "../../../models/index.ts";
 import { miracle, miracleBlocks, type MiracleRunOptions, type MiracleRunProgress } from "../../../bin/node/index.ts";
 import { smallData, smallNetwork } from "../../models/small.ts";
 
@@ -81,28 +90,86 @@ test("miracle: the same bytes whatever the threads, and whether or not anyone lo
   assert.deepEqual(files[0], files[1]);
 });
 
-test("miracle: stopped at every look in turn, it ends with the same bytes", async () => {
+/** The bytes of a run that is stopped every `looks` looks and goes on from its checkpoint; and how often that was. */
+async function stopped(change: Partial<MiracleRunOptions>, looks: number) {
   let saved: Uint8Array | undefined;
-  let stops = 0;
-  for (;;) {
+  const phases = new Set<string>();
+  for (let stops = 0; ; stops++) {
     const controller = new AbortController();
-    let looks = 0;
+    let left = looks;
     const run = miracle(network, data, options({
+      ...change,
       signal: controller.signal,
       ...(saved && { resume: saved }),
       checkpoint: { every: stops % 2 === 0 ? 0 : 1000, save: (bytes) => void (saved = bytes) },
-      // Five looks on: each stop is at another place.
-      onProgress: () => void (++looks === 5 && controller.abort(new Error("stop"))),
+      onProgress: ({ phase }) => {
+        left -= 1;
+        if (left > 0) return;
+        phases.add(phase);
+        controller.abort(new Error("stop"));
+      },
     }));
     const result = await run.catch((error: Error) => error.message);
-    if (typeof result !== "string") {
-      assert.deepEqual(result.bytes, plain.bytes);
-      break;
-    }
+    if (typeof result !== "string") return { bytes: result.bytes, stops, phases: [...phases] };
     assert.equal(result, "stop");
-    stops += 1;
   }
+}
+
+test("miracle: stopped at every look in turn, it ends with the same bytes", async () => {
+  // Five looks on: each stop is at another place.
+  const { bytes, stops } = await stopped({}, 5);
+  assert.deepEqual(bytes, plain.bytes);
   assert.ok(stops > 5, `${stops} stops`);
+});
+
+test("miracle: units are learned so that what is left fits the file, and a stopped search goes on", async () => {
+  const change = { live: "auto", searching: 120, bitsPerWeight: 20, pretraining: 40, training: 30, refit: 1 } as const;
+  const { looks, file, bytes } = await told(change);
+  const { live } = file.sections[0]!.coded as { live: readonly number[] };
+  const left = weightsOf(network, live);
+  assert.ok(left <= (8 * 150) / 20 && left > 20, `${live.join("-")}: ${left} weights`);
+  assert.deepEqual(looks.at(-1)!.live, live);
+  const searching = looks.filter(({ phase }) => phase === "units");
+  assert.deepEqual([searching[0]!.live, searching.at(-1)!.live, searching.at(-1)!.done], [[3, 5], live, 120]);
+  assert.equal(looks.at(-1)!.done, looks.at(-1)!.total);
+  const again = await stopped(change, 3);
+  assert.deepEqual(again.bytes, bytes);
+  assert.deepEqual(again.phases, ["units", "pretrain", "train", "compress"]);
+  // From weights of all units, which stand for pretraining.
+  const from = await told({ ...change, weights: initialise(network, 9) });
+  assert.ok(from.looks.every(({ phase }) => phase !== "pretrain") && from.looks[0]!.phase === "units");
+});
+
+test("miracle: what the library can do a run can be asked for", async () => {
+  const short = { pretraining: 20, training: 40, refit: 1 };
+  const meanKl = await told({ ...short, free: "divergences" });
+  for (const { phase, divergence } of meanKl.looks) {
+    if (phase === "train") assert.ok(Math.abs(divergence - 10) < 0.1, `${divergence} bits a block`);
+  }
+  const equal = await told({ ...short, equal: "divergence" });
+  const { sizes } = equal.file.sections[0]!.coded as { sizes?: Uint16Array };
+  assert.ok(sizes !== undefined && new Set(sizes).size > 1 && equal.bytes.length <= 150);
+  const price = { start: 0.1, rate: 0.02, rule: "sign" } as const;
+  const [priced, unpriced] = [await told({ ...short, prices: price }), await told(short)];
+  const last = ({ looks }: typeof plain): number => looks.filter(({ phase }) => phase === "train").at(-1)!.divergence;
+  assert.ok(last(priced) < last(unpriced) - 1, "a nat that costs more is spent less often");
+  const judged = await told({ ...short, choice: { by: "loss", among: 4, images: 30 } });
+  assert.notDeepEqual(judged.bytes, unpriced.bytes);
+  const best = await told({ ...short, choice: { by: "loss", among: 1, images: 30 } });
+  assert.deepEqual(best.bytes, unpriced.bytes, "among one there is no choice");
+});
+
+test("miracle: training ends when accuracy and mean KL have converged, and goes on from a checkpoint so", async () => {
+  // Its KL is the budget's from the first step on.
+  const change = { free: "divergences", pretraining: 60, training: 900, patience: 50, refit: 0 } as const;
+  const { looks, bytes } = await told(change);
+  const trained = looks.filter(({ phase }) => phase === "train").at(-1)!;
+  assert.ok(trained.step >= 60 && trained.step < 900, `${trained.step} steps`);
+  assert.ok(Math.abs(trained.divergence - 10) < 0.1);
+  const seen = new Map(looks.filter(({ phase }) => phase === "train").map((look) => [look.step, look]));
+  const accuracyAt = (step: number): number => seen.get(step)!.validation!.accuracy;
+  assert.ok(accuracyAt(trained.step) <= accuracyAt(trained.step - 50), "in its last steps it learned nothing");
+  assert.deepEqual((await stopped(change, 8)).bytes, bytes);
 });
 
 test("miracle: a checkpoint of another run is refused, and says what differs", async () => {
@@ -132,6 +199,16 @@ test("miracle: what does not go together is a RangeError before any training", a
     [{ batch: 15 }, /a batch of 15 images cannot be shared by 2 samples/],
     [{ batch: 500, samples: 3 }, /a batch of 64 images cannot be shared by 3 samples/],
     [{ weights: initialise(network, 1) }, /tensor 0 has \d+ live weights, got/],
+    [{ free: "divergences", prices: {} }, /where divergences are free, KL has no price/],
+    [{ prices: { rate: 2 } }, /the rate of prices must be from 0 to 1, got 2/],
+    [{ deviation: 0 }, /the first deviation must be above 0, got 0/],
+    [{ choice: { by: "loss", among: 1025, images: 9 } }, /samples that are judged must be .* to 1024, got 1025/],
+    [{ choice: { by: "loss", among: 4, images: 0 } }, /images that judge must be/],
+    [{ patience: 0 }, /patience must be a whole number from 1/],
+    [{ live: "auto", bytes: 40 }, /a file of small needs \d+ bytes at least, got a budget of 40/],
+    [{ live: "auto", groups: [] }, /groups are of weights that are known/],
+    [{ live: "auto", bitsPerWeight: 0 }, /bits per weight must be above 0, got 0/],
+    [{ live: "auto", searching: 8 }, /units: steps must be a whole number from 9/],
     [{ loss: known }, /the loss knows 63 pictures, training has 64/],
   ];
   for (const [change, message] of wrong) {
@@ -144,11 +221,18 @@ test("miracle: what does not go together is a RangeError before any training", a
   }
 });
 
+test("miracle: without images to look at there is no patience, without hidden units nothing to learn", async () => {
+  const { training } = data;
+  const impatient = miracle(network, { training }, options({ patience: 100 }));
+  await assert.rejects(impatient, /patience looks at validation images/);
+  assert.throws(() => miracleBlocks(softmax, { bytes: 400, live: "auto" }), /softmax has no hidden units/);
+});
+
 test("miracle: live counts that name every unit are the whole network", () => {
   const groups = [1, 1, 2, 1, 50, 1, 1, 1].map((size) => ({ size, hashed: false }));
   const options = { bytes: 1140, bits: 10, groups };
-  const blocks = miracleBlocks(lenet5, { ...options, live: [20, 50, 500] });
+  const blocks = miracleBlocks(lenet5, { ...options, live: [20, 50, 500] })!;
   // Blocks of ten bits in what the head leaves of 1,140 bytes.
   assert.ok(blocks > 880 && blocks < 900, `${blocks}`);
-  assert.ok(miracleBlocks(lenet5, { ...options, live: [20, 50, 400] }) < blocks);
+  assert.ok(miracleBlocks(lenet5, { ...options, live: [20, 50, 400] })! < blocks);
 });
