@@ -56,13 +56,21 @@ export function lineChart({ title, x, y, series }: LineChart): string {
       const legend = frame.top + 12 + 20 * i;
       return [
         `<polyline points="${places.map((place) => place.join(",")).join(" ")}" fill="none" stroke="${colour}"/>`,
-        ...places.map(([a, b]) => `<circle cx="${a}" cy="${b}" r="3" fill="${colour}"/>`),
-        `<circle cx="${frame.left + frame.width + 18}" cy="${legend - 4}" r="4" fill="${colour}"/>`,
+        ...places.map(([a, b]) => mark(i, a, b, 3)),
+        mark(i, frame.left + frame.width + 18, legend - 4, 4),
         text(frame.left + frame.width + 28, legend, name, "start"),
       ];
     }),
   ];
   return picture(frame.left + frame.width + frame.right, bottom + frame.bottom, title, parts);
+}
+
+/** The mark of the series at place `i`: where colours begin again, it is a square. */
+function mark(i: number, x: number, y: number, radius: number): string {
+  const colour = colours[i % colours.length]!;
+  if (i < colours.length) return `<circle cx="${x}" cy="${y}" r="${radius}" fill="${colour}"/>`;
+  const corner = `x="${round(x - radius)}" y="${round(y - radius)}"`;
+  return `<rect ${corner} width="${2 * radius}" height="${2 * radius}" fill="${colour}"/>`;
 }
 
 /** A row of a chart of bars: a name, and the lengths of its parts in the order of their names. */

@@ -53,6 +53,15 @@ suite("lines", () => {
     assert.throws(() => chart([[0, 1]]), /chart "t": there is no point to show/);
   });
 
+  test("are told apart by their marks, also where there are more of them than colours", () => {
+    const series = Array.from({ length: 14 }, (_, i) => ({ name: `s${i}`, points: [[i, i]] as const }));
+    const svg = lineChart({ title: "t", x: { label: "x" }, y: { label: "y" }, series });
+    tagsOf(svg);
+    const marks = [...svg.matchAll(/<(circle|rect) [^>]*(?:r|height)="(?:3|6)" fill="(#[0-9a-f]+)"/g)];
+    assert.equal(marks.length, 14);
+    assert.equal(new Set(marks.map(([, shape, colour]) => `${shape} ${colour}`)).size, 14);
+  });
+
   test("have round numbers beside them", () => {
     const series = [{ name: "a", points: [[0.02, 0.91], [1, 0.985]] as const }];
     const svg = lineChart({ title: "t", x: { label: "x", logarithmic: true }, y: { label: "y" }, series });

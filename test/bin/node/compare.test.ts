@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { gunzipSync } from "node:zlib";
 import { test } from "node:test";
-import { compare, type Compared, compareMethods, type CompareOptions, type CompareRow } from "../../../bin/node/index.ts";
+import { compare, compareMethods } from "../../../bin/node/index.ts";
+import type { Compared, CompareOptions, CompareRow } from "../../../bin/node/index.ts";
 import { toWeights, unpack } from "../../../codecs/index.ts";
 import { createRuntime } from "../../../lib/index.ts";
 import { evaluate, fit, glyphs, readCheckpoint, softmax } from "../../../models/index.ts";
@@ -136,7 +137,7 @@ test("compare: stopped in any row and gone on, it makes no row twice and ends wi
       onRow: ({ method }) => void (method === stopAt && stop.abort(new Error("stop"))),
     });
     await assert.rejects(stopped, /^Error: stop$/, stopAt);
-    const before = (readCheckpoint(states.at(-1)!).progress.rows as unknown as CompareRow[]).map(({ method }) => method);
+    const before = readCheckpoint(states.at(-1)!).progress.rows as unknown as readonly CompareRow[];
     const { rows, files } = await told({ methods, resume: states.at(-1)! });
     assert.deepEqual(timeless(rows), timeless(all.rows), stopAt);
     assert.deepEqual([...files.keys()], methods.slice(before.length), "only what was not there is made");

@@ -26,7 +26,9 @@ const ternary = (length: number) => fc.array(fc.constantFrom(-1, 0, 0, 1), { min
 const few = (length: number) => fc.array(fc.integer({ min: -4, max: 4 }), { minLength: length, maxLength: length });
 const manyRows = fc
   .tuple(fc.integer({ min: 1, max: 5 }), fc.boolean())
-  .chain(([length, isTernary]) => fc.array(isTernary ? ternary(length) : few(length), { minLength: 20, maxLength: 60 }));
+  .chain(([length, isTernary]) =>
+    fc.array(isTernary ? ternary(length) : few(length), { minLength: 20, maxLength: 60 }),
+  );
 
 test("classes: hashing finds what comparing all pairs finds, in rows of few values", () => {
   let merged = 0;
