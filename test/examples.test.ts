@@ -51,6 +51,27 @@ test("miracle.ts trains a file of 200 bytes that reads digits", () => {
   assert.ok(found !== null && Number(found[1]) > 75, String(found));
 });
 
+test("softmax.ts makes a file of 336 bytes that reads digits", () => {
+  const found = /^(\d+) bytes instead of 31400; (\d+\.\d) % of/.exec(run("examples/softmax.ts"));
+  const [bytes, right] = [Number(found?.[1]), Number(found?.[2])];
+  assert.ok(bytes <= 336 && bytes > 330 && right > 70, String(found));
+});
+
+test("linear.ts makes one of blocks that have the KL of their bits from the beginning", () => {
+  const found = /^(\d+) bytes, 12\.0 bits a block; (\d+\.\d) % of/.exec(run("examples/linear.ts"));
+  const [bytes, right] = [Number(found?.[1]), Number(found?.[2])];
+  assert.ok(bytes <= 336 && bytes > 330 && right > 65, String(found));
+});
+
+test("oneWeight.ts chooses, of the 16 weights that its file can name, one of the nearest to 2", () => {
+  const said = /^Of ([-\d. ]+) number (\d+): (\S+), in \d+ bytes\n$/;
+  const [, list, index, weight] = said.exec(run("examples/oneWeight.ts"))!;
+  const values = list!.split(" ").map(Number);
+  assert.deepEqual([values.length, values[Number(index)]], [16, Number(weight)]);
+  const nearest = [...values].sort((a, b) => Math.abs(a - 2) - Math.abs(b - 2)).slice(0, 2);
+  assert.ok(nearest.includes(Number(weight)), `${weight} of ${list}`);
+});
+
 suite("the page for browsers", () => {
   const page = readFileSync("examples/browser/index.html", "utf8");
 
