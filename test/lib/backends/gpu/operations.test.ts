@@ -116,7 +116,13 @@ agrees(
     fc
       // Large logits, whose exponentials overflow.
       .tuple(filled([n, classes], gridNumber.map((x) => 100 * x)), isHard ? ints([n], classes) : filled([n, classes]))
-      .map((tensors): Case => ({ tensors, apply: (logits, labels) => crossEntropy(logits!, labels!) })),
+      .map((tensors): Case => {
+        const apply: Case["apply"] = (logits, labels) => crossEntropy(logits!, labels!);
+        // A loss of soft labels, of either sign here, is a sum of each label times the distance from the largest.
+        const [{ values: x }, { values: labels }] = tensors;
+        const [distance, label] = [x, labels].map((values) => Math.max(...values.map(Math.abs))) as [number, number];
+        return isHard ? { tensors, apply } : { tensors, apply, parts: Math.max(1, 2 * distance * label) };
+      }),
   ),
   16,
   1,
