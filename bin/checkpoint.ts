@@ -1,4 +1,5 @@
 import { stat } from "node:fs/promises";
+import { DeviceError } from "../lib/index.ts";
 import { type Checkpoint, readCheckpoint } from "../models/index.ts";
 import { about, readBytes } from "./node/about.ts";
 import { writeFileSafely } from "./node/index.ts";
@@ -22,6 +23,10 @@ export interface CheckpointFile {
   save(bytes: Uint8Array): Promise<void>;
   /** What Ctrl-C leaves behind, in words. */
   interrupted(): string;
+  /** Runs a task. Should its device fail on the way, the error also says what is left and how to go on. */
+  keeping<Result>(task: Promise<Result>): Promise<Result>;
+  /** Says so where a training goes on on another kind of device than it was saved on. */
+  mention(device: string): void;
 }
 
 /** What is to be gone on from, if that is wanted. A checkpoint that would be lost is at least mentioned. */
@@ -42,6 +47,10 @@ export async function openCheckpoint(
     const note = `${path} is of an earlier training and will be written over; --resume would go on from it`;
     report.event({ event: "note", note }, note);
   }
+  const howToGoOn = (): string => {
+    const again = wanted === undefined || wanted === true ? "" : ` ${saved}`;
+    return `${saved} holds the training; the same command with --resume${again} goes on`;
+  };
   return {
     path,
     resume,
@@ -52,8 +61,22 @@ export async function openCheckpoint(
     },
     interrupted() {
       if (saved === undefined) return "interrupted: nothing was written";
-      const again = wanted === undefined || wanted === true ? "" : ` ${saved}`;
-      return `interrupted: ${saved} holds the training; the same command with --resume${again} goes on`;
+      return `interrupted: ${howToGoOn()}`;
+    },
+    async keeping(task) {
+      try {
+        return await task;
+      } catch (error) {
+        if (!(error instanceof DeviceError)) throw error;
+        const left = saved === undefined ? "nothing was saved yet" : `${howToGoOn()}, on another --device too`;
+        throw new DeviceError(`${error.message}; ${left}`, { cause: error });
+      }
+    },
+    mention(device) {
+      const before = found?.identity.device;
+      if (before === undefined || before === device) return;
+      const note = `the checkpoint was made on the device ${String(before)}, and goes on on ${device}`;
+      report.event({ event: "note", note }, note);
     },
   };
 }

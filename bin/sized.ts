@@ -158,7 +158,8 @@ export async function runSized<Progress extends SizedProgress>(
       const augmentation = copies === 0 ? undefined : { seed, copies, ...(original !== undefined && { original }) };
       const timeLeft = timer();
       const teaching = { runtime, data: images.training, augmentation, signal, display, report };
-      const result = await teachersLoss(teachers, options, teaching)
+      checkpoint.mention(runtime.device);
+      const training = teachersLoss(teachers, options, teaching)
         .then((loss) =>
           method.train(images, {
             ...file,
@@ -173,6 +174,7 @@ export async function runSized<Progress extends SizedProgress>(
           }),
         )
         .finally(() => display.end());
+      const result = await checkpoint.keeping(training);
       await writeFileSafely(output, result.bytes);
       const test = options.test
         ? await evaluate({ runtime, network, weights: result.weights, data: await source.test(), signal })

@@ -117,7 +117,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 
 /**
  * Refuses to go on from a checkpoint of something else: RangeError with the first thing that differs. `identity` is
- * what the training at hand would write.
+ * what the training at hand would write. The device may be another one: a GPU can be lost, and the training is not.
  */
 export function checkIdentity(found: Checkpoint, kind: string, identity: Readonly<Record<string, Json>>): void {
   const differs = (what: string, before: string, now: string): never => {
@@ -126,6 +126,7 @@ export function checkIdentity(found: Checkpoint, kind: string, identity: Readonl
   };
   if (found.kind !== kind) differs("method", found.kind, kind);
   const keys = new Set([...Object.keys(identity), ...Object.keys(found.identity)]);
+  keys.delete("device");
   for (const key of keys) {
     const before = spell(found.identity[key]);
     const now = spell(identity[key]);

@@ -1,6 +1,6 @@
 import { DeviceError } from "../lib/errors.ts";
 import { grad } from "../lib/grad.ts";
-import { add } from "../lib/ops/arithmetic.ts";
+import { add, multiply } from "../lib/ops/arithmetic.ts";
 import { concat, reshape } from "../lib/ops/layout.ts";
 import { type Average, movingAverage } from "../lib/optimizers/average.ts";
 import type { Optimizer } from "../lib/optimizers/optimizer.ts";
@@ -46,6 +46,8 @@ export class Learner {
   readonly #average: Average | null;
   readonly #loss: Variable;
   readonly #hits: Variable;
+  /** Both, to be read at once; a variable, because its memory on a device is used again. */
+  readonly #totals: Variable;
 
   constructor({ runtime, start, optimizer, masks = [], average }: LearnerOptions) {
     this.runtime = runtime;
@@ -58,6 +60,7 @@ export class Learner {
     this.#average = average === undefined ? null : movingAverage(this.variables, average.decay);
     this.#loss = runtime.variable([0], [], "total.loss");
     this.#hits = runtime.variable([0], [], "total.hits");
+    this.#totals = runtime.variable([0, 0], [2], "totals");
   }
 
   /** What training arrived at: the averages, if they are kept, else the variables themselves. */
@@ -78,8 +81,11 @@ export class Learner {
 
   /** The sums of what the steps measured, in one reading. A loss that was not finite once stays so. */
   async totals(): Promise<{ loss: number; hits: number }> {
-    const both = this.runtime.step(() => concat([this.#loss, this.#hits].map((total) => reshape(total, [1]))));
-    const [loss, hits] = await both.read();
+    // Products, because a variable under another shape would be a copy that waits for the garbage collector.
+    this.runtime.step(() =>
+      this.#totals.assign(concat([this.#loss, this.#hits].map((total) => reshape(multiply(total, 1), [1])))),
+    );
+    const [loss, hits] = await this.#totals.read();
     return { loss: loss!, hits: hits! };
   }
 

@@ -142,6 +142,7 @@ async function fitNetwork(training: Training, signal: AbortSignal): Promise<FitR
     { event: "start", network: network.name, data, origin, backend, seed },
     `${network.name} on ${data} (${origin}); ${backend}; seed ${seed}`,
   );
+  checkpoint.mention(runtime.device);
   const images = await source.learning();
   // `fit` wrote the history, and compares the rest of the checkpoint with what is wanted.
   const past = (checkpoint.found?.progress.history ?? []) as unknown as readonly EpochRecord[];
@@ -172,7 +173,7 @@ async function fitNetwork(training: Training, signal: AbortSignal): Promise<FitR
       report.event({ event: "epoch", ...epoch });
     },
   };
-  return fit(fitOptions).finally(() => display.end());
+  return checkpoint.keeping(fit(fitOptions)).finally(() => display.end());
 }
 
 function optimizerOf({ optimizer: name, weightDecay, momentum, nesterov }: TrainOptions): OptimizerChoice {

@@ -68,13 +68,20 @@ export class Posterior {
   /** What a nat of each scalar's KL costs. */
   readonly #prices: Variable;
   readonly #optimizers: readonly [mean: Optimizer, deviation: Optimizer, scale: Optimizer];
-  readonly #sources: readonly ({ readonly scalars: Int32Array; readonly signs?: Float32Array } | null)[];
+  /** For tensors whose weights share scalars, which one each has, and with which sign. */
+  readonly #sources: readonly ({ readonly scalars: Tensor; readonly signs?: Tensor } | null)[];
+  /** The tensor of each scalar, and numbers that fill up rows: what never changes stays on the device. */
+  readonly #tensorOf: Tensor;
+  readonly #zero: Tensor;
+  readonly #nothing: Tensor;
   /** KL of a block in nats, where divergences are free. */
   readonly #divergence: number | null;
   #noisy = false;
   #starts: Float64Array;
   /** For each block a row of places of its scalars, filled up with the place of a zero. */
-  #rows: Int32Array;
+  #rows: Tensor;
+  /** The place of each scalar in these rows. */
+  #places: Tensor;
 
   constructor({ runtime, start, tensors, seed, blocks, deviation, free, divergence }: PosteriorOptions) {
     this.#divergence = free === "divergences" ? divergence : null;
@@ -85,6 +92,8 @@ export class Posterior {
     this.order = blockOrder(tensors, this.key);
     this.scalars = this.order.length;
     this.tensorOf = new Uint16Array(this.scalars);
+    const variable = (name: string, values: Float32Array | Int32Array): Variable =>
+      runtime.variable(values, [values.length], name);
     const means = new Float32Array(this.scalars);
     let first = 0;
     this.#sources = tensors.map((tensor, t) => {
@@ -96,10 +105,9 @@ export class Posterior {
       this.tensorOf.fill(t, first, first + scalars);
       first += scalars;
       if (shared === null) return null;
-      const indices = Int32Array.from(shared.scalars);
-      return { scalars: indices, ...(shared.signs && { signs: Float32Array.from(shared.signs) }) };
+      const indices = variable("shared", Int32Array.from(shared.scalars));
+      return { scalars: indices, ...(shared.signs && { signs: variable("signs", Float32Array.from(shared.signs)) }) };
     });
-    const variable = (name: string, values: Float32Array): Variable => runtime.variable(values, [values.length], name);
     const filled = (value: number): Float32Array => new Float32Array(this.scalars).fill(value);
     this.#means = variable("means", means);
     this.#spreads = variable("spreads", filled(free === "deviations" ? exact.log(deviation) : 0));
@@ -108,7 +116,10 @@ export class Posterior {
     this.#fixed = variable("fixed", filled(0));
     this.#prices = variable("prices", filled(0));
     this.#optimizers = [adam([this.#means]), adam([this.#spreads]), adam([this.#logScales])];
-    [this.#starts, this.#rows] = this.#layout(blockStarts(this.scalars, blocks));
+    this.#tensorOf = variable("tensors", Int32Array.from(this.tensorOf));
+    this.#zero = variable("zero", Float32Array.of(0));
+    this.#nothing = variable("nothing", Float32Array.of(-1e4));
+    [this.#starts, this.#rows, this.#places] = this.#layout(blockStarts(this.scalars, blocks));
   }
 
   /** Where each block begins in `order`, and where the last one ends. */
@@ -118,23 +129,31 @@ export class Posterior {
 
   /** Cuts the scalars into blocks of other sizes. */
   cut(sizes: Uint16Array): void {
-    [this.#starts, this.#rows] = this.#layout(blockStarts(this.scalars, sizes.length, sizes));
+    [this.#starts, this.#rows, this.#places] = this.#layout(blockStarts(this.scalars, sizes.length, sizes));
   }
 
-  #layout(starts: Float64Array): [Float64Array, Int32Array] {
+  #layout(starts: Float64Array): [starts: Float64Array, rows: Tensor, places: Tensor] {
     const blocks = starts.length - 1;
     let widest = 0;
     for (let b = 0; b < blocks; b++) widest = Math.max(widest, starts[b + 1]! - starts[b]!);
     const rows = new Int32Array(blocks * widest).fill(this.scalars);
+    const places = new Int32Array(this.scalars);
     for (let b = 0; b < blocks; b++) {
-      for (let i = starts[b]!, at = b * widest; i < starts[b + 1]!; i++, at++) rows[at] = this.order[i]!;
+      for (let i = starts[b]!, at = b * widest; i < starts[b + 1]!; i++, at++) {
+        rows[at] = this.order[i]!;
+        places[this.order[i]!] = at;
+      }
     }
-    return [starts, rows];
+    const runtime = this.#runtime;
+    return [
+      starts,
+      runtime.variable(rows, [blocks, widest], "rows"),
+      runtime.variable(places, [this.scalars], "places"),
+    ];
   }
 
   /** The network's tensors: with the noise of one draw, or at their means. Inside a step. */
   parameters(draw: number | null): Tensor[] {
-    const runtime = this.#runtime;
     const row = draw === null ? this.#moments().mean : this.#drawn(draw);
     const values = add(multiply(row, this.#free), this.#fixed);
     let first = 0;
@@ -144,8 +163,8 @@ export class Posterior {
       const shared = this.#sources[t];
       const { shape } = this.#start[t]!;
       if (shared === null || shared === undefined) return reshape(own, shape);
-      const gathered = gather(own, runtime.tensor(shared.scalars));
-      return reshape(shared.signs ? multiply(gathered, runtime.tensor(shared.signs)) : gathered, shape);
+      const gathered = gather(own, shared.scalars);
+      return reshape(shared.signs ? multiply(gathered, shared.signs) : gathered, shape);
     });
   }
 
@@ -159,12 +178,9 @@ export class Posterior {
   #moments(): Moments {
     if (this.#divergence === null || !this.#noisy) return { mean: this.#means, logDeviation: this.#spreads };
     // "k = C softmax(theta), mu = p sqrt(2 k) tanh(tau)": algorithm, section 2.
-    const blocks = this.#starts.length - 1;
-    const widest = this.#rows.length / blocks;
-    const padded = concat([this.#spreads, this.#runtime.tensor([-1e4])]);
-    const rows = reshape(gather(padded, this.#runtime.tensor(this.#rows)), [blocks, widest]);
-    const shares = reshape(softmax(rows), [blocks * widest]);
-    const divergence = multiply(gather(shares, this.#runtime.tensor(this.#placesInRows())), this.#divergence);
+    const rows = gather(concat([this.#spreads, this.#nothing]), this.#rows);
+    const shares = reshape(softmax(rows), [-1]);
+    const divergence = multiply(gather(shares, this.#places), this.#divergence);
     const inside = tanh(this.#means);
     const scales = this.#scalesOfScalars();
     const mean = multiply(multiply(exp(scales), sqrt(multiply(divergence, 2))), inside);
@@ -172,16 +188,8 @@ export class Posterior {
     return { mean, logDeviation: add(scales, multiply(logVarianceRatio(rest), 0.5)) };
   }
 
-  #placesInRows(): Int32Array {
-    const places = new Int32Array(this.scalars);
-    this.#rows.forEach((scalar, place) => {
-      if (scalar < this.scalars) places[scalar] = place;
-    });
-    return places;
-  }
-
   #scalesOfScalars(): Tensor {
-    return gather(this.#logScales, this.#runtime.tensor(Int32Array.from(this.tensorOf)));
+    return gather(this.#logScales, this.#tensorOf);
   }
 
   /**
@@ -222,10 +230,7 @@ export class Posterior {
   /** KL of each block, in nats, inside a step. */
   blockDivergences(): Tensor {
     const free = multiply(this.divergences(), this.#free);
-    const padded = concat([free, this.#runtime.tensor([0])]);
-    const blocks = this.#starts.length - 1;
-    const rows = this.#runtime.tensor(this.#rows);
-    return sum(reshape(gather(padded, rows), [blocks, this.#rows.length / blocks]), { axes: [1] });
+    return sum(gather(concat([free, this.#zero]), this.#rows), { axes: [1] });
   }
 
   /** What the KL of all scalars costs at their prices, inside a step. */

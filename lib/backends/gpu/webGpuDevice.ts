@@ -81,7 +81,7 @@ export class WebGpuDevice implements GpuDevice {
     const { maxStorageBufferBindingSize, maxBufferSize } = context.device.limits;
     this.#limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
     void context.device.lost.then(({ reason, message }) => {
-      this.#failure ??= new DeviceError(`gpu: the device was lost (${reason}): ${message}`);
+      this.#failure ??= new DeviceError(`gpu: the device was lost (mode webgpu, ${reason}): ${message}`);
     });
   }
 
@@ -195,6 +195,8 @@ export class WebGpuDevice implements GpuDevice {
       await to.mapAsync(forReading);
       return new Float32Array(to.getMappedRange().slice(0));
     } catch (cause) {
+      // Readings of a lost device may fail before it says that it is lost.
+      await Promise.race([device.lost, new Promise((resolve) => setTimeout(resolve, 100))]);
       this.#check();
       throw new DeviceError(`gpu: mode webgpu cannot read: ${String(cause)}`, { cause });
     } finally {
