@@ -27,7 +27,12 @@ const { create, globals } = await import("webgpu");
 Object.assign(globalThis, globals);
 let door = create(options.null ? ["backend=null"] : options.adapter === "" ? [] : [`adapter=${options.adapter}`]);
 let isNull = options.null;
-if (!isNull && (await door.requestAdapter()) === null) {
+// A name that fits no adapter is an error of Dawn's, which lists those that there are.
+const found = await door.requestAdapter().catch((error: unknown) => {
+  console.error(`no adapter ${JSON.stringify(options.adapter)}: ${String(error)}`);
+  process.exit(1);
+});
+if (!isNull && found === null) {
   say("There is no GPU here, nor a driver that acts as one: figures of hardware are missing. The costs of asking, on");
   say("Dawn's null adapter, which computes nothing:\n");
   door = create(["backend=null"]);
@@ -227,7 +232,7 @@ const about = {
   processor: `${cpus().length} x ${cpus()[0]!.model}`,
   peer: typeof torch === "string" ? torch : torch.about,
 };
-say(`adapter: ${about.adapter}\nNode ${about.node}, ${about.processor}\nPyTorch: ${about.peer}`);
+say(`${about.adapter}\nNode ${about.node}, ${about.processor}\nPyTorch: ${about.peer}`);
 say(
   `first step of LeNet-5, batch 64: ${ms(first.step)} ms, ${first.kernels} kernels ` +
     `(before: import ${ms(first.import)}, device ${ms(first.open)}; of both: our JavaScript ${ms(first.ours)}, ` +
