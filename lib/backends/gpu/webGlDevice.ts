@@ -88,7 +88,7 @@ export class WebGlDevice implements GpuDevice {
   upload(values: ArrayLike<number>, watched: boolean): Numbers {
     const gl = this.#gl;
     const copy = Float32Array.from(values);
-    const numbers = this.#take(copy.length, watched ? copy : null);
+    const numbers = this.#take("an upload", copy.length, watched ? copy : null);
     const [width, height] = numbers.size;
     const texels = new Float32Array(width * height);
     texels.set(copy);
@@ -98,20 +98,20 @@ export class WebGlDevice implements GpuDevice {
     return numbers;
   }
 
-  #take(length: number, watched: Float32Array | null): TextureNumbers {
+  #take(name: string, length: number, watched: Float32Array | null): TextureNumbers {
     this.#check();
     const { 0: width, 1: height } = this.#gpujs.utils.closestSquareDimensions(length) as readonly [number, number];
-    const texture = this.#free.get(`${width} ${height}`)?.pop() ?? this.#create(length, [width, height]);
+    const texture = this.#free.get(`${width} ${height}`)?.pop() ?? this.#create(name, length, [width, height]);
     return new TextureNumbers(this.#gl, texture, length, watched);
   }
 
-  #create(length: number, size: readonly [number, number]): Texture {
+  #create(name: string, length: number, size: readonly [number, number]): Texture {
     const gl = this.#gl;
     const [width, height] = size;
     const limit = gl.getParameter(gl.MAX_TEXTURE_SIZE) as number;
     if (Math.max(width, height) > limit) {
-      const needed = `${length} numbers take a texture of ${width} x ${height}`;
-      throw new DeviceError(`gpu: ${needed}, and the adapter takes up to ${limit} x ${limit}`);
+      const found = `${length} numbers take a texture of ${width} x ${height}, and the adapter's limit is ${limit}`;
+      throw new DeviceError(`gpu: mode ${this.mode} cannot do ${name}: ${found}`);
     }
     const texture = gl.createTexture();
     gl.bindTexture(gl.TEXTURE_2D, texture);
@@ -173,7 +173,7 @@ export class WebGlDevice implements GpuDevice {
     this.#check();
     if (pass.onHost !== undefined) return this.upload(pass.onHost(given.values, lengthOf(pass)), false);
     const values = [...(arrays as readonly TextureNumbers[]), ...given.values];
-    const numbers = this.#take(lengthOf(pass), null);
+    const numbers = this.#take(name, lengthOf(pass), null);
     const kernel = this.#kernels.get(pass) ?? this.#compile(name, pass, given, values, numbers);
     kernel.texture = numbers;
     kernel._textureSwitched = true;
