@@ -111,7 +111,7 @@ const everyNetwork: Omit<SqueezeRecipe, "live"> = {
 /** What worked for a network; `docs/squeeze.md` has the figures. */
 export function squeezeRecipe({ name }: Network): SqueezeRecipe {
   if (name === "lenet5") return { ...everyNetwork, live: [6, 12, 20] };
-  if (name === "lenet300") return { ...everyNetwork, live: [40, 20], batch: 96 };
+  if (name === "lenet300") return { ...everyNetwork, live: [100, 50], batch: 96, rate: 0.012, pretraining: 8000 };
   return everyNetwork;
 }
 
