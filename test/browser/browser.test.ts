@@ -27,7 +27,7 @@ const skip = chromium === null && !required ? none : false;
 
 /** How long all of it may take: some fifty seconds on two idle cores. */
 const patience = 400_000;
-const names = ["lenet300-3943.knet", "lenet5-638.knet"];
+const names = ["lenet300-2500.knet", "lenet5-638.knet"];
 
 suite("kilonet in Chromium", { skip }, () => {
   const messages = new Map<string, { readonly found?: unknown; readonly error?: string }>();

@@ -18,7 +18,7 @@ async function report(name, body) {
   }
 }
 
-const names = ["lenet300-3943.knet", "lenet5-638.knet"];
+const names = ["lenet300-2500.knet", "lenet5-638.knet"];
 const files = {};
 for (const name of names) {
   files[name] = new Uint8Array(await (await fetch(`/models/zoo/${name}`)).arrayBuffer());
