@@ -28,7 +28,9 @@ const published: readonly Series[] = [
   { name: "Bayesian, 2017", points: [[2300, 1.0]] },
 ];
 
-const zoo = (await readZoo()).filter(({ network }) => network === "lenet5");
+/** Larger ones would press all others together. */
+const largest = 4000;
+const zoo = (await readZoo()).filter(({ network, bytes }) => network === "lenet5" && bytes <= largest);
 const nameOf = ({ method, augmentation }: ZooEntry): string => `ours, ${augmentation ? method : "plain"}`;
 const ours = [...new Set(zoo.map(nameOf))].sort().map((name): Series => {
   const entries = zoo.filter((entry) => nameOf(entry) === name).sort((a, b) => a.bytes - b.bytes);
