@@ -19,8 +19,8 @@ export interface RuntimeOptions {
   readonly threads?: number;
   /**
    * On `gpu`, where it must be said: how gpu.js runs kernels. `webgpu` needs an adapter, and in Node the package
-   * webgpu; `webgl2` is for browsers without it; `cpu` (plain JavaScript) and `webasm` run on the processor, slower than
-   * `wasm`, and show that the kernels are right.
+   * webgpu; `webgl2` is for browsers without it; `cpu` (plain JavaScript) and `webasm` run on the processor, slower
+   * than `wasm`, and show that the kernels are right.
    */
   readonly mode?: Mode;
 }
