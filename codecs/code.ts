@@ -2,6 +2,7 @@ import type { Weights } from "../lib/weights.ts";
 import { type Codebook, codebookOf, maxEntries } from "./codebook.ts";
 import { type Coded, codecOf } from "./coded.ts";
 import type { Section } from "./file.ts";
+import { bitsOf } from "./float32.ts";
 import { chooseSparse, nonzeroPositions } from "./sparse.ts";
 import { chooseSymbols, smallest, type Symbols } from "./symbols.ts";
 
@@ -16,14 +17,31 @@ export function code(book: Codebook, options: CodeOptions = {}): Coded {
 }
 
 /**
- * Numbers as they are in the smallest spelling: a codebook when there are few different ones, raw float32 otherwise.
- * Nothing is lost but the sign of -0 in a codebook.
+ * Numbers as they are in the smallest spelling: a codebook when there are few different ones, otherwise float32, without
+ * the zeros where there are enough of them. Nothing is lost but the sign of -0 in a codebook.
  */
 export function codeExactly(values: Float32Array, options: CodeOptions = {}): Coded {
   const raw: Coded = { method: "float32", values };
-  const distinct = new Set(values);
-  if (distinct.size > maxEntries || !values.every(Number.isFinite)) return raw;
-  return smallestCoded([raw, ...spellings(codebookOf(values), options)], values.length);
+  const positions = nonzeroPositions(bitsOf(values));
+  const distinct = new Set(values).size;
+  const books =
+    distinct <= maxEntries && values.every(Number.isFinite) ? spellings(codebookOf(values), options) : undefined;
+  // Where half of the numbers are others' equals, entries and indices of 12 bits take less than the numbers would.
+  const isShared = books !== undefined && 2 * distinct <= positions.length;
+  // A zero takes 32 bits, and to say where one number stands takes one; fewer zeros are not worth the search.
+  const isSparse = 32 * (values.length - positions.length) > positions.length;
+  const candidates = [...(books ?? []), ...(isSparse && !isShared ? [withoutZeros(values, positions)] : [])];
+  return candidates.length === 0 ? raw : smallestCoded([raw, ...candidates], values.length);
+}
+
+function withoutZeros(values: Float32Array, positions: Uint32Array): Coded {
+  const bits = bitsOf(values);
+  return {
+    method: "sparse float32",
+    length: values.length,
+    places: chooseSparse(positions, values.length),
+    values: new Float32Array(positions.map((position) => bits[position]!).buffer),
+  };
 }
 
 function spellings({ entries, indices }: Codebook, { coders }: CodeOptions): Coded[] {

@@ -6,9 +6,10 @@ import { levelWeights, type LevelWeights } from "./levelWeights.ts";
 import type { Method } from "./method.ts";
 import { randomCode, type RandomCode } from "./randomCode.ts";
 import { sparseCodebook, type SparseCodebook } from "./sparseCodebook.ts";
+import { sparseFloat32, type SparseNumbers } from "./sparseFloat32.ts";
 
 /** What a method chose for the numbers of one section: all that a file says of them. */
-export type Coded = RawNumbers | DenseCodebook | SparseCodebook | LevelWeights | RandomCode;
+export type Coded = RawNumbers | DenseCodebook | SparseCodebook | LevelWeights | RandomCode | SparseNumbers;
 
 type MethodOf<T> = T extends Coded ? Method<T> : never;
 
@@ -19,6 +20,7 @@ export const methods: readonly MethodOf<Coded>[] = [
   sparseCodebook,
   levelWeights,
   randomCode,
+  sparseFloat32,
 ];
 
 /** How a choice is spelled for these tensors, by the method that it names. */

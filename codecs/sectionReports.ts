@@ -17,7 +17,7 @@ export interface SectionReport {
   readonly centres: number | null;
   /** Bits of an index of fixed width into them ("P+Q"). */
   readonly weightBits: number | null;
-  /** Bits that the file spends on the indices, per number kept ("+H"). */
+  /** Bits that the file spends on the indices, per number kept ("+H"); without a codebook, on all but places. */
   readonly codedBits: number | null;
   /** Bits of a gap in the fixed width that takes least, and fillers for longer gaps; 0 where none is pruned. */
   readonly indexBits: number | null;
@@ -58,8 +58,9 @@ export function sectionReports(file: Uint8Array): SectionReport[] {
     };
     const perKept = (bytes: number): number | null => (kept === 0 ? null : (8 * bytes) / kept);
     if (coded.method !== "codebook" && coded.method !== "sparse codebook") {
-      const none = { centres: null, weightBits: null, indexBits: null, codedIndexBits: null, fixedBytes: null };
-      return { ...common, ...none, codedBits: perKept(common.bytes) };
+      const none = { centres: null, weightBits: null, indexBits: null, fixedBytes: null };
+      const codedIndexBits = coded.method === "sparse float32" ? perKept(common.placesBytes) : null;
+      return { ...common, ...none, codedBits: perKept(common.bytes - common.placesBytes), codedIndexBits };
     }
     const centres = coded.entries.filter((entry) => entry !== 0).length;
     const codedBits = perKept(common.indicesBytes);
@@ -100,9 +101,9 @@ export function reportTotals(sections: readonly SectionReport[]): ReportTotals {
     coded: sum(coded) / (4 * weights),
   });
   const fixedIndices = ({ kept, weightBits }: SectionReport): number => (kept * weightBits!) / 8;
-  // What has no codebook has no indices either: all of it stands for the weights.
-  const codedIndices = ({ centres, indicesBytes, bytes }: SectionReport): number =>
-    centres === null ? bytes : indicesBytes;
+  // What has no codebook has no indices either: all of it but places stands for the weights.
+  const codedIndices = ({ centres, indicesBytes, placesBytes, bytes }: SectionReport): number =>
+    centres === null ? bytes - placesBytes : indicesBytes;
   const fixedPlaces = ({ fixedBytes, centres }: SectionReport): number => fixedBytes! - 4 * centres!;
   return {
     weights,

@@ -173,24 +173,32 @@ export function codedNumbers(count: number): fc.Arbitrary<Coded> {
   const dense = sorted(true, count).chain((entries) =>
     codedSymbols(count, entries.length).map((indices): Coded => ({ method: "codebook", entries, indices })),
   );
-  const sparse = fc
+  const taken = fc
     .array(fc.boolean(), { minLength: count, maxLength: count })
-    .map((taken) => Uint32Array.from([...taken.keys()].filter((i) => taken[i])))
-    .chain((positions) => {
-      const places = chooseSparse(positions, count);
-      const empty: Coded = {
-        method: "sparse codebook",
-        length: count,
-        places,
-        entries: new Float32Array(0),
-        indices: { coder: "fixed", symbols: new Uint16Array(0) },
-      };
-      if (positions.length === 0) return fc.constant(empty);
-      return sorted(false, positions.length).chain((entries) =>
-        codedSymbols(positions.length, entries.length).map((indices): Coded => ({ ...empty, entries, indices })),
-      );
-    });
-  return fc.oneof(raw, dense, sparse);
+    .map((taken) => Uint32Array.from([...taken.keys()].filter((i) => taken[i])));
+  const bare = taken.chain((positions) =>
+    fc
+      .array(floatBits.filter((word) => word !== 0), { minLength: positions.length, maxLength: positions.length })
+      .map((bits): Coded => {
+        const values = new Float32Array(Uint32Array.from(bits).buffer);
+        return { method: "sparse float32", length: count, places: chooseSparse(positions, count), values };
+      }),
+  );
+  const sparse = taken.chain((positions) => {
+    const places = chooseSparse(positions, count);
+    const empty: Coded = {
+      method: "sparse codebook",
+      length: count,
+      places,
+      entries: new Float32Array(0),
+      indices: { coder: "fixed", symbols: new Uint16Array(0) },
+    };
+    if (positions.length === 0) return fc.constant(empty);
+    return sorted(false, positions.length).chain((entries) =>
+      codedSymbols(positions.length, entries.length).map((indices): Coded => ({ ...empty, entries, indices })),
+    );
+  });
+  return fc.oneof(raw, dense, sparse, bare);
 }
 
 const byte = fc.nat(255);

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { sectionsOf } from "../../codecs/code.ts";
+import { code, sectionsOf } from "../../codecs/code.ts";
+import { codebookOf } from "../../codecs/codebook.ts";
 import { defaultLimits } from "../../codecs/codec.ts";
 import { methods } from "../../codecs/coded.ts";
 import { pack, toWeights, unpack } from "../../codecs/container.ts";
@@ -14,6 +15,7 @@ import { Context, RangeEncoder } from "../../codecs/range.ts";
 import { encodeSingle } from "../../codecs/rans.ts";
 import { scaleOf } from "../../codecs/scale.ts";
 import { sparse } from "../../codecs/sparse.ts";
+import { sparseFloat32 } from "../../codecs/sparseFloat32.ts";
 import { architectures, parametersOf } from "../../lib/architectures.ts";
 import {
   type Key,
@@ -81,7 +83,11 @@ test("the worked file of codebooks is what the code writes and reads, byte by by
     ["fc1.bias", "fc2.bias"],
   ];
   const metadata = [["made-by", "hand"]] as const;
-  assert.deepEqual(pack({ network: xor, sections: sectionsOf(weights, { groups }), metadata }), bytes);
+  const sections = groups.map((tensors) => {
+    const numbers = weights.filter(({ name }) => tensors.includes(name)).flatMap(({ values }) => [...values]);
+    return { tensors, coded: code(codebookOf(Float32Array.from(numbers))) };
+  });
+  assert.deepEqual(pack({ network: xor, sections, metadata }), bytes);
   const file = unpack(bytes);
   assert.deepEqual(file.network, xor);
   assert.deepEqual(toWeights(file), weights);
@@ -268,6 +274,10 @@ test("the examples of the coders are what the code writes", () => {
   for (const form of forms) {
     shows("## 9 Sparse positions", encode(sparse({ length: 16 }), { form, positions }));
   }
+  const values = Float32Array.of(1, -0);
+  const places = { form: { kind: "bitmap" }, positions: Uint32Array.of(2, 4) } as const;
+  const codec = sparseFloat32.codec([{ name: "numbers", shape: [6] }]);
+  shows("### 5.6 Sparse float32 (tag 6)", encode(codec, { method: "sparse float32", length: 6, places, values }));
 });
 
 test("what the document says of sizes is true", () => {

@@ -61,12 +61,13 @@ codecLaws(symbols({ count: 20, alphabet: 6 }), codedSymbols(20, 6));
 codecLaws(metadata, someMetadata);
 
 test("method tags are part of the format: append-only", () => {
-  assert.deepEqual(methods.map(({ tag, name }) => `${tag} ${name}`).slice(0, 5), [
+  assert.deepEqual(methods.map(({ tag, name }) => `${tag} ${name}`).slice(0, 6), [
     "1 float32",
     "2 codebook",
     "3 sparse codebook",
     "4 levels",
     "5 miracle",
+    "6 sparse float32",
   ]);
   assert.ok(methods.every(({ tag }) => tag >= 1 && tag <= 63));
   assert.equal(new Set(methods.map(({ tag }) => tag)).size, methods.length);
@@ -96,6 +97,23 @@ test("numbers coded exactly come back exactly, whatever their bits", () => {
   );
 });
 
+test("numbers of which most are zero come back bit for bit where no codebook holds them", () => {
+  const mostlyZero = fc.oneof({ weight: 6, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: floatBits });
+  fc.assert(
+    fc.property(fc.array(mostlyZero, { minLength: 20, maxLength: 200 }), (bits) => {
+      // One that is infinite keeps codebooks out.
+      const values = new Float32Array(Uint32Array.of(0x7f800000, ...bits).buffer);
+      const coded = codeExactly(values);
+      assert.deepEqual(bitsOf(valuesOf(coded)), bitsOf(values));
+      const kept = bitsOf(values).filter((word) => word !== 0).length;
+      const size = encode(anyMethod(values.length), coded).length;
+      // The form and the count take a few bytes, a bitmap of places a bit for each.
+      assert.ok(size <= 4 + Math.ceil(values.length / 8) + 4 * kept);
+      assert.ok(size <= 1 + 4 * values.length);
+    }),
+  );
+});
+
 test("the spelling chosen is the smallest there is", () => {
   const size = (coded: Coded, count: number): number => encode(anyMethod(count), coded).length;
   fc.assert(
@@ -108,11 +126,15 @@ test("the spelling chosen is the smallest there is", () => {
     }),
   );
   const sparse = new Float32Array(1000);
-  sparse[500] = 1;
+  sparse.fill(1, 500, 502);
   assert.equal(codeExactly(sparse).method, "sparse codebook");
   assert.equal(codeExactly(Float32Array.from({ length: 100 }, (_, i) => (i % 3) + 1)).method, "codebook");
   assert.equal(codeExactly(Float32Array.from({ length: 100 }, (_, i) => i)).method, "float32");
   assert.equal(codeExactly(Float32Array.of(1, 1, 1, NaN)).method, "float32");
+  const pruned = Float32Array.from({ length: 1000 }, (_, i) => (i % 7 === 0 ? 1 / (i + 1) : 0));
+  assert.equal(codeExactly(pruned).method, "sparse float32");
+  assert.equal(codeExactly(pruned.map((value, i) => (i === 3 ? NaN : value))).method, "sparse float32");
+  assert.equal(codeExactly(pruned.map((value) => value && 1 + (value > 0.01 ? 1 : 0))).method, "sparse codebook");
 });
 
 test("sections hold each tensor once: matrices alone, the others together, unless groups are given", () => {
@@ -169,6 +191,11 @@ test("each wrong spelling of a codebook is refused with its code", () => {
     ["codebook-zero", 4, "03 04 01 00000000"],
     ["varint-range", 4, "03 04 00"],
     ["leftover", 4, "03 00 00"],
+    // Sparse float32: how many places, their form, a number for each.
+    ["varint-range", 4, "06 05"],
+    ["sparse-zero", 4, "06 01 00 80 00000000"],
+    ["truncated", 4, "06 02 00 c0 00000000"],
+    ["leftover", 4, "06 00 00"],
   ];
   for (const [code, count, hex] of cases) {
     assert.throws(() => decode(anyMethod(count), fromHex(hex)), hasCode(code), `${code}: ${hex}`);
@@ -176,6 +203,7 @@ test("each wrong spelling of a codebook is refused with its code", () => {
   assert.deepEqual([...valuesOf(decode(anyMethod(4), fromHex("02 02 0000803f 00000040 0f 10")))], [1, 1, 1, 2]);
   assert.deepEqual([...valuesOf(decode(anyMethod(4), fromHex("03 04 01 00000040")))], [2, 2, 2, 2]);
   assert.deepEqual([...valuesOf(decode(anyMethod(4), fromHex("03 00")))], [0, 0, 0, 0]);
+  assert.deepEqual([...valuesOf(decode(anyMethod(4), fromHex("06 01 00 20 00000080")))], [0, 0, -0, 0]);
 });
 
 test("choices that break a promise are not written", () => {
@@ -191,4 +219,9 @@ test("choices that break a promise are not written", () => {
   assert.equal(write({ ...sparse, entries: Float32Array.of(1, 2) }).length, 13);
   assert.throws(() => write({ ...sparse, entries: Float32Array.of(0, 1) }), RangeError);
   assert.throws(() => write({ ...sparse, length: 3, entries: Float32Array.of(1, 2) }), RangeError);
+  const bare = { method: "sparse float32", length: 2, places } as const;
+  assert.equal(write({ ...bare, values: Float32Array.of(-0, NaN) }).length, 10);
+  assert.throws(() => write({ ...bare, values: Float32Array.of(0, 1) }), RangeError);
+  assert.throws(() => write({ ...bare, values: Float32Array.of(1) }), RangeError);
+  assert.throws(() => write({ ...bare, length: 3, values: Float32Array.of(1, 2) }), RangeError);
 });

@@ -57,6 +57,23 @@ test("what a method has not is null", () => {
   assert.deepEqual([zero!.kept, zero!.codedBits, zero!.fixedBytes], [0, null, 0]);
 });
 
+test("what pruning alone leaves is places and numbers of 32 bits", () => {
+  const values = Float32Array.from({ length: 7840 }, (_, i) => (i % 11 === 0 ? Math.fround(Math.sin(i + 1)) : 0));
+  const coded = codeExactly(values);
+  const reports = sectionReports(pack({ network: softmax, sections: [{ tensors: ["fc1.weight"], coded }, bias] }));
+  const report = reports[0]!;
+  assert.deepEqual([report.method, report.kept], ["sparse float32", 713]);
+  // A byte for the method, then places and numbers.
+  assert.equal(report.bytes, 1 + report.placesBytes + 4 * 713);
+  assert.equal(report.codedIndexBits, (8 * report.placesBytes) / 713);
+  assert.equal(report.codedBits, (8 * (1 + 4 * 713)) / 713);
+  assert.deepEqual([report.centres, report.fixedBytes, report.codebookBytes], [null, null, 0]);
+  const [indices, places, all] = reportTotals(reports).rates.map(({ coded }) => Math.round(coded * 4 * 7850));
+  assert.equal(all, report.bytes + reports[1]!.bytes);
+  assert.equal(places, all! - 1, "but for the byte of the method of the biases, which have no places of their own");
+  assert.equal(places! - indices!, report.placesBytes + reports[1]!.placesBytes);
+});
+
 test("totals are sums, and bits are means over what is kept", () => {
   const { reports, bytes } = reportOf(8, 16, { coders: ["huffman"] });
   const totals = reportTotals(reports);

@@ -209,8 +209,7 @@ NAME_CHARACTERS = KEY_CHARACTERS | set("ABCDEFGHIJKLMNOPQRSTUVWXYZ._")
 
 def read_graph(reader):
     """A network of no known architecture."""
-    graph_at = reader.at
-    name = reader.text(64)
+    graph_at, name = reader.at, reader.text(64)
     input_shape = [reader.varint(1, SIZE) for _ in range(3)]
 
     pixels_at, form = reader.at, reader.u8()
@@ -286,8 +285,7 @@ def layer_shapes(layer, shape, at):
         output = layer["sizes"]
         weight = [shape[0], output[0]]
     elif kind == POOLING:
-        size, stride = layer["sizes"]
-        height, width, channels = shape
+        (size, stride), (height, width, channels) = layer["sizes"], shape
         need(size <= height and size <= width, "graph-shape", at)
         output = [(height - size) // stride + 1, (width - size) // stride + 1, channels]
     elif kind == FLATTEN:
@@ -365,7 +363,7 @@ def read_section(reader, tensors, still, numbers, framed, architecture):
 # == 5 Methods =======================================================================================================
 # Each takes the shapes of the section's tensors, and gives what the file chose and the row of numbers. Numbers stay the
 # four bytes that they are: nothing here could change a NaN or a zero.
-RAW, CODEBOOK, SPARSE, LEVELS, MIRACLE = 1, 2, 3, 4, 5
+LEVELS = 4  # the one tag that another rule names
 
 
 def count_of(shapes):
@@ -395,10 +393,22 @@ def read_sparse(reader, shapes):
     at, entries = reader.at, read_entries(reader, len(places), zero_refused=True)
     coder, indices = read_symbols(reader, len(places), len(entries))
     named = look_up(entries, indices, len(places), at)
-    row = bytearray(4 * count)
-    for i, place in enumerate(places):
-        row[4 * place : 4 * place + 4] = named[4 * i : 4 * i + 4]
-    return (form, places, entries, coder, indices), bytes(row)
+    return (form, places, entries, coder, indices), spread(named, places, count)
+
+
+def read_sparse_raw(reader, shapes):
+    """5.6 Sparse float32 (tag 6)."""
+    form, places = read_positions(reader, count_of(shapes))
+    at, numbers = reader.at, reader.bytes(4 * len(places))
+    for i in range(0, len(numbers), 4):
+        need(any(numbers[i : i + 4]), "sparse-zero", at + i)
+    return (form, places, numbers), spread(numbers, places, count_of(shapes))
+
+
+def spread(numbers, places, count):
+    """Numbers at their places, and +0 elsewhere."""
+    start = dict(zip(places, range(0, len(numbers), 4)))
+    return b"".join(numbers[start[p] : start[p] + 4] if p in start else bytes(4) for p in range(count))
 
 
 def look_up(entries, indices, count, at):
@@ -467,8 +477,7 @@ def read_miracle(reader, shapes):
 
 def live_places(shapes, live):
     """Of each tensor the places of its live weights. `live`: counts by tensor, of those that have one."""
-    places = []
-    before, live_before = None, None  # of the tensor before that was no bias
+    places, before, live_before = [], None, None  # the two are of the tensor before that was no bias
     for t, (kind, height, width, inputs, outputs) in enumerate(grids_of(shapes)):
         if kind == "bias":
             live_inputs, live_outputs = 1, live_before if before == outputs else outputs
@@ -530,8 +539,7 @@ def scale(k):
 
 def float32_row(numbers):
     """The nearest float32 to each number: products that are exact until here."""
-    numbers = list(numbers)
-    return struct.pack(f"<{len(numbers)}f", *numbers)
+    return b"".join(struct.pack("<f", number) for number in numbers)
 
 
 def threefry(k0, k1, c0, c1):
@@ -603,8 +611,7 @@ def read_fixed(reader, count, alphabet):
 
 def read_huffman(reader, count, alphabet):
     """7.2 Huffman. The table is a dictionary of lengths by symbol."""
-    lengths, next_step = {}, reader.steps(4)
-    symbol, filled = 0, 0
+    lengths, next_step, symbol, filled = {}, reader.steps(4), 0, 0
     while filled < 2**15:
         at = reader.at
         need(symbol < alphabet, "huffman-incomplete", at)
@@ -631,8 +638,7 @@ def read_huffman(reader, count, alphabet):
 
 def canonical_codes(lengths):
     """(length, code) by symbol: in order of length, then of symbol, the first code 0."""
-    codes = {}
-    code, before = -1, 0
+    codes, code, before = {}, -1, 0
     for length, symbol in sorted((length, symbol) for symbol, length in lengths.items()):
         code = (code + 1) * 2 ** (length - before)
         codes[symbol] = (length, code)
@@ -644,8 +650,7 @@ def read_rans(reader, count, alphabet):
     """7.3 rANS. The table is (form, n, frequencies by symbol)."""
     at, form, n = reader.at, reader.bits(1), 12 + reader.bits(3)
     need(n <= 16, "rans-bits", at)
-    next_step = reader.steps(5)
-    symbol, left = 0, 2**n
+    next_step, symbol, left = reader.steps(5), 0, 2**n
     frequency, start, owner = {}, {}, []  # by symbol, by symbol, by slot
     while left > 0:
         at = reader.at
@@ -667,10 +672,9 @@ def read_rans(reader, count, alphabet):
         states.append(x)
     symbols = []
     for i in range(count):
-        x = states[i % many]
-        m = x % 2**n
+        high, m = divmod(states[i % many], 2**n)
         s = owner[m]
-        x = frequency[s] * (x >> n) + m - start[s]
+        x = frequency[s] * high + m - start[s]
         while x < least:
             x = 2**16 * x + reader.u16() if form == 1 else 256 * x + reader.u8()
         states[i % many] = x
@@ -706,6 +710,10 @@ class RangeReader:
             self.low, self.range = 256 * self.low % 2**32, 256 * self.range
         self.said.append((bit, zero))
         return bit
+
+    def even(self, n):
+        """An integer of n bits, each of which is as likely 0 as 1."""
+        return sum(self.bit(32768) << k for k in reversed(range(n)))
 
     def adaptive(self, context):
         """A context is its two probabilities, [fast, slow]."""
@@ -751,13 +759,9 @@ SQUASH, STRETCH = logistic_tables()
 # 7.7 Levels. The rate of a mixer, then prior and limit of its base and of its further contexts.
 SPEEDS = {"zero": (64, (7, 464), (7, 50)), "sign": (103, (9, 216), (6, 500)), "magnitude": (64, (26, 500), (10, 23))}
 WEIGHTS = {
-    "zero": {
-        "spatial": (62300, 23500, 16100, 17900, 7100, 16400, 9800),
-        "dense": (62200, 12000, 6000),
-        "bias": (87200,),
-    },
-    "sign": {"spatial": (53000, 47600, 35500, 19700, -13100), "dense": (59500,), "bias": (89500,)},
-    "magnitude": {"spatial": (65500, 15100, 11900, 25100), "dense": (58400, 6000, -7100), "bias": (90300,)},
+    "zero": dict(spatial=(62300, 23500, 16100, 17900, 7100, 16400, 9800), dense=(62200, 12000, 6000), bias=(87200,)),
+    "sign": dict(spatial=(53000, 47600, 35500, 19700, -13100), dense=(59500,), bias=(89500,)),
+    "magnitude": dict(spatial=(65500, 15100, 11900, 25100), dense=(58400, 6000, -7100), bias=(90300,)),
 }
 # What base contexts begin with.
 ZERO = {"spatial": 45000, "dense": 19800, "bias": 30800, "not fed": 64000}
@@ -845,12 +849,10 @@ class LevelReader(RangeReader):
                 magnitude += [(min(m, 3), min(abs(L), 3), min(abs(U), 3))]
             if self.mix(kind, "magnitude", MAGNITUDE[kind][min(m, 6) - 1], magnitude) == 0:
                 return s * m
-        n, rest = 0, 1
+        n = 0
         while n < 13 and self.adaptive(self.steps[n]) == 1:
             n += 1
-        for _ in range(n):
-            rest = 2 * rest + self.bit(32768)
-        return s * (14 + rest)
+        return s * (14 + 2**n + self.even(n))
 
     def rows(self, shapes):
         """A row of levels per tensor."""
@@ -881,17 +883,14 @@ class LevelReader(RangeReader):
             return [0]
         if self.bit(as_expected) == 0:
             return expected
-        end = 0
-        for _ in range(count.bit_length()):
-            end = 2 * end + self.bit(32768)
+        end = self.even(count.bit_length())
         need(end <= count, "levels-live", self.start)
         live = list(range(end))
         if end > 1 and self.bit(as_first) == 1:
-            last, contexts, flags = 1, [[32768, 32768], [32768, 32768]], []
+            contexts, flags = [[32768, 32768], [32768, 32768]], [1]
             for _ in range(end - 1):
-                last = self.adaptive(contexts[last])
-                flags.append(last)
-            live = [unit for unit, flag in enumerate([*flags, 1]) if flag == 1]
+                flags.append(self.adaptive(contexts[flags[-1]]))
+            live = [unit for unit, flag in enumerate([*flags[1:], 1]) if flag == 1]
             need(len(live) < end, "levels-live", self.start)
         need(live != expected, "levels-live", self.start)
         return live
@@ -995,5 +994,5 @@ ARCHITECTURES = {
 }
 
 # The tags of sections 5 and 7.
-METHODS = {RAW: read_raw, CODEBOOK: read_codebook, SPARSE: read_sparse, LEVELS: read_levels, MIRACLE: read_miracle}
+METHODS = dict(enumerate((read_raw, read_codebook, read_sparse, read_levels, read_miracle, read_sparse_raw), 1))
 CODERS = {15: read_fixed, 16: read_huffman, 17: read_rans}

@@ -213,6 +213,12 @@ def write_sparse(to, chosen, count):
         write_symbols(to, coder, indices, len(entries))
 
 
+def write_sparse_raw(to, chosen, count):
+    form, places, numbers = chosen
+    write_positions(to, form, places, count)
+    to.out += numbers
+
+
 def write_levels(to, chosen, _count):
     scales, said = chosen
     to.out += scales
@@ -371,5 +377,5 @@ def write_positions(to, form, places, length):
 
 
 # The tags of sections 5 and 7.
-METHODS = {1: write_raw, 2: write_codebook, 3: write_sparse, 4: write_levels, 5: write_miracle}
+METHODS = dict(enumerate((write_raw, write_codebook, write_sparse, write_levels, write_miracle, write_sparse_raw), 1))
 CODERS = {15: write_fixed, 16: write_huffman, 17: write_rans}

@@ -1,4 +1,4 @@
-import { code, sectionsOf } from "../../codecs/code.ts";
+import { code, codeExactly, sectionsOf } from "../../codecs/code.ts";
 import { codebookOf } from "../../codecs/codebook.ts";
 import type { Coded } from "../../codecs/coded.ts";
 import { type ModelFile, pack } from "../../codecs/container.ts";
@@ -109,6 +109,32 @@ export const accepted: readonly Accepted[] = [
   ],
   ["sparse-none", "a sparse codebook without positions: neither entries nor symbols", smallFile("0d 00")],
   ["sparse-all", "a sparse codebook where every place is taken", smallFile("0d 06 02 0000803f 00000040 0f 54")],
+  [
+    "sparse-float32",
+    "sparse float32: the bits of a NaN, of -0, of a subnormal; a bitmap of places",
+    smallFile("19 03 00 54 0100807f 00000080 01000000"),
+  ],
+  ["sparse-float32-none", "sparse float32 without positions: all numbers are 0", smallFile("19 00")],
+  [
+    "sparse-float32-all",
+    "sparse float32 where every place is taken and raw numbers would take less: a choice is kept",
+    smallFile("19 06 0000803f 0000803f 0000803f 0000803f 0000803f 000080ff"),
+  ],
+  [
+    "sparse-float32-next",
+    "sparse float32 for one tensor with gaps, then a codebook",
+    smallFile("18 02 12 20 0000803f 00000040 08 01 000000bf"),
+  ],
+  [
+    "sparse-float32-framed",
+    "framed: sparse float32, one number of six",
+    framedFile(startFramed + graph, "19 07 01 00 04 0000803f"),
+  ],
+  [
+    "sparse-float32-linear",
+    "sparse float32 of 7,840 weights, as the writer chooses it",
+    pack(together(linear, codeExactly(some.map((value, i) => value * (1 + i / 7840))))),
+  ],
   ["small-ones", "a described network, one entry: no symbols are written", smallFile(ones)],
   [
     "small-raw",

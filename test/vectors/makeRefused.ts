@@ -22,6 +22,8 @@ const dense = (content: string): Uint8Array => smallFile(`09 ${content}`);
 /** The entries 1 and 2, and a coder's tag and bytes for six symbols. */
 const coded = (symbols: string): Uint8Array => dense(`02 0000803f 00000040 ${symbols}`);
 const sparse = (content: string): Uint8Array => smallFile(`0d ${content}`);
+/** Sparse float32 for all six numbers. */
+const sparseRaw = (content: string): Uint8Array => smallFile(`19 ${content}`);
 /** A graph from its layers and classes, for an input [2, 1, 1]. */
 const layers = (text: string, classes = "00"): Uint8Array => graphFile(`01 78 02 01 01 00 ${text} ${classes}`);
 const pixels = (scale: string, offset: string): Uint8Array =>
@@ -380,6 +382,33 @@ export const refused: readonly Refused[] = [
   ["sparse-huffman-fillers", "more fillers than fit", "varint-range", sparse("01 31 04 89 34 01 0000803f")],
   ["sparse-huffman-last", "a filler with nothing after it", "sparse-filler", sparse("01 31 01 89 34 01 0000803f")],
   ["sparse-huffman-count", "fewer fillers than said", "sparse-count", sparse("01 31 01 89 30 01 0000803f")],
+
+  // Sparse float32.
+  ["sparse-float32-many", "more positions than places", "varint-range", sparseRaw("07 0000803f")],
+  ["sparse-float32-form", "a form of places that does not exist", "sparse-form", sparseRaw("01 f0 80 0000803f")],
+  ["sparse-float32-count", "a bitmap of two places where one is said", "sparse-count", sparseRaw("01 00 c0 0000803f")],
+  ["sparse-float32-zero", "the second of two numbers is 0", "sparse-zero", sparseRaw("02 00 c0 0000803f 00000000")],
+  [
+    "sparse-float32-zero-all",
+    "a number that is 0 where every place is taken",
+    "sparse-zero",
+    sparseRaw("06 00000000 0000803f 0000803f 0000803f 0000803f 0000803f"),
+  ],
+  ["sparse-float32-none", "positions without numbers", "truncated", sparseRaw("02 00 c0")],
+  ["sparse-float32-cut", "the last number is missing; the first one is 0", "truncated", sparseRaw("02 00 c0 00000000")],
+  ["sparse-float32-leftover", "a number more than positions", "leftover", sparseRaw("01 00 80 0000803f 00000040")],
+  [
+    "sparse-float32-framed-cut",
+    "framed: a length that ends inside the last number",
+    "truncated",
+    framedFile(startFramed + graph, "19 06 01 00 80 000080"),
+  ],
+  [
+    "sparse-float32-ratio",
+    "4 million numbers, none of them there, in 24 bytes",
+    "limit-ratio",
+    graphFile("01 78 8008 01 01 00 02 04 02 00 00 8020 00", "18 00"),
+  ],
 
   // Metadata.
   ["metadata-none", "metadata of no bytes", "varint-range", metadata("00")],
