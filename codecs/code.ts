@@ -17,8 +17,8 @@ export function code(book: Codebook, options: CodeOptions = {}): Coded {
 }
 
 /**
- * Numbers as they are in the smallest spelling: a codebook when there are few different ones, otherwise float32, without
- * the zeros where there are enough of them. Nothing is lost but the sign of -0 in a codebook.
+ * Numbers as they are in the smallest spelling: a codebook when there are few different ones, otherwise float32, and
+ * that without the zeros where there are enough of them. Nothing is lost but the sign of -0 in a codebook.
  */
 export function codeExactly(values: Float32Array, options: CodeOptions = {}): Coded {
   const raw: Coded = { method: "float32", values };

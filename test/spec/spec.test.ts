@@ -89,7 +89,8 @@ test("both decoders say the same of mutated files", { skip }, () => {
 
 test("both decoders say the same of sections made of any bytes", { skip }, () => {
   const codes = agreeOnAll(wild, ofWild!);
-  const deep = ["sparse-zero", "levels-live", "levels-scale", "range-end", "miracle-form", "miracle-live", "miracle-groups"];
+  const levels = ["levels-live", "levels-scale", "range-end"];
+  const deep = ["sparse-zero", ...levels, "miracle-form", "miracle-live", "miracle-groups"];
   for (const code of ["accepted", ...deep]) assert.ok(codes.has(code), `no ${code}: ${[...codes.keys()].join(" ")}`);
 });
 
