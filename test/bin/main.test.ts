@@ -31,7 +31,7 @@ test("every command has --json, a seed where it draws, and help that ends with a
   const seeded = leaves.filter(({ options }) => options.some(({ long }) => long === "--seed"));
   assert.deepEqual(
     seeded.map((command) => command.name()),
-    ["start", "train", "prune", "quantize", "compress", "miracle", "squeeze"],
+    ["start", "train", "prune", "quantize", "compress", "miracle", "squeeze", "compare"],
   );
   for (const command of leaves) {
     const group = command.parent === program ? [] : [command.parent!.name()];
