@@ -127,6 +127,14 @@ export function sourcesOf(
 }
 
 /**
+ * Whether groups are runs of neighbouring outputs, which have equal weights then: the scalars are those of one output
+ * of each run, row-major.
+ */
+export function sharesOutputs({ grid: { kind }, liveOutputs, group: { size, hashed } }: TensorScalars): boolean {
+  return kind !== "bias" && !hashed && size > 1 && liveOutputs % size === 0;
+}
+
+/**
  * All scalars in the order in which blocks take them, so that every block has the same share of every tensor. Scalars
  * are counted through all tensors, those of the first one first.
  */

@@ -4,7 +4,7 @@ import { leakyRelu, relu, sigmoid, tanh } from "../lib/ops/activations.ts";
 import { conv2d } from "../lib/ops/conv2d.ts";
 import { dropout } from "../lib/ops/draws.ts";
 import { reshape } from "../lib/ops/layout.ts";
-import { matmul } from "../lib/ops/matmul.ts";
+import { matmul, type ProductOptions } from "../lib/ops/matmul.ts";
 import { maxPool2d } from "../lib/ops/maxPool2d.ts";
 import { derive, type Key, STREAMS } from "../lib/random.ts";
 import { formatShape, sizeOf } from "../lib/shape.ts";
@@ -22,6 +22,9 @@ export interface ForwardOptions {
  * The network's outputs before any softmax, [n, classes], for images [n, height, width, channels] whose pixels are
  * scaled already. `parameters` come in the order of `parametersOf(network)`. Bias and rectifier are fused into what
  * makes them. Throws ShapeError when images or parameters are not the network's.
+ *
+ * Where runs of `k` neighbouring units have equal weights, their tensor may be [..., units / k], one output for each
+ * run, which is then computed once.
  */
 export function forward(
   network: Network,
@@ -52,10 +55,15 @@ export function forward(
         const weight = take();
         const activation = layer.activation === "relu" ? "relu" : "none";
         const fused = layer.bias ? { bias: take(), activation } as const : { activation } as const;
+        const units = layer.type === "dense" ? layer.units : layer.filters;
+        const distinct = weight.shape.at(-1) ?? 0;
+        // Units that share their weights still have their own biases. Pooling may come before these: they keep order.
+        const own = distinct === units ? fused : {};
         x =
           layer.type === "dense"
-            ? matmul(x, weight, fused)
-            : conv2d(x, weight, { stride: layer.stride, padding: layer.padding, ...fused, ...pooling(network, i) });
+            ? matmul(x, weight, own)
+            : conv2d(x, weight, { stride: layer.stride, padding: layer.padding, ...own, ...pooling(network, i) });
+        if (distinct !== units) x = repeat(x, { name: layer.name, distinct, units }, fused);
         if (activation !== layer.activation) x = activate(x, layer.activation);
         break;
       }
@@ -75,6 +83,24 @@ export function forward(
     throw new ShapeError(`forward: ${network.name} has ${taken} tensors, got ${parameters.length}`);
   }
   return x;
+}
+
+interface Repetition {
+  readonly name: string;
+  readonly distinct: number;
+  readonly units: number;
+}
+
+/** Outputs [..., distinct] as those of all `units`, neighbours being equal; then, fused, what is each unit's own. */
+function repeat(x: Tensor, { name, distinct, units }: Repetition, fused: ProductOptions): Tensor {
+  if (units % distinct !== 0) {
+    throw new ShapeError(`forward: ${name} has ${units} units, which its weight's ${distinct} outputs do not divide`);
+  }
+  // A product with ones and zeros is exact. Measured, it is faster than stretching rows of two units each.
+  const ones = new Float32Array(distinct * units);
+  for (let unit = 0; unit < units; unit++) ones[Math.floor((unit * distinct) / units) * units + unit] = 1;
+  const y = matmul(reshape(x, [-1, distinct]), x.runtime.tensor(ones, [distinct, units]), fused);
+  return reshape(y, [...x.shape.slice(0, -1), units]);
 }
 
 /** Pooling 2x2 by 2 right behind convolution `i`, which then does it, where nothing but a rectifier is between them. */

@@ -20,7 +20,7 @@ export interface Outcome {
   readonly places?: Tensor;
   /** The arrays that are trained. */
   readonly trained: readonly Tensor[];
-  /** The network's tensors that follow from them. */
+  /** The network's tensors that follow from them, as `forward` took them. */
   readonly parameters: readonly Tensor[];
   /** Number of the step, from 0. */
   readonly step: number;

@@ -189,6 +189,7 @@ class Run {
       runtime,
       shapes: parametersOf(network).map(({ shape }) => shape),
       ...{ start, live, groups, bits, seed, samples, deviation, free, prices, equal },
+      distinct: true,
       loss: (parameters, draw) => pictures(parameters, { ...draw, network: this.#narrow }),
       blocks: blocksFor({ network, ...options, live }),
       choice: choice.by === "loss" ? { ...choice, judge: this.#judge(data.training, choice.images) } : choice,

@@ -47,6 +47,11 @@ export interface MiracleOptions {
   readonly live?: readonly number[] | undefined;
   /** Per tensor. Default: no weights share a scalar. */
   readonly groups?: readonly Group[] | undefined;
+  /**
+   * Whether `loss` and `judge` take [..., outputs / size] in place of [..., outputs] where groups, not hashed, are runs
+   * of neighbouring outputs: as `forward` of `kilonet/models` does, which then computes each run once. Default: no.
+   */
+  readonly distinct?: boolean | undefined;
   readonly loss: MiracleLoss;
   /** Bits per block, 4 to 20. */
   readonly bits: number;
@@ -322,12 +327,17 @@ export class Miracle {
     this.#total += 1;
   }
 
+  /** As the loss takes them. */
+  #parameters(draw: number | null): readonly Tensor[] {
+    return this.#posterior.parameters(draw, this.#options.distinct);
+  }
+
   /** The mean loss over the samples of step number `step`. */
   #loss(step: number, noisy: boolean): Tensor {
     const samples = noisy ? this.#samples : 1;
     let all: Tensor | undefined;
     for (let sample = 0; sample < samples; sample++) {
-      const parameters = this.#posterior.parameters(noisy ? step * samples + sample : null);
+      const parameters = this.#parameters(noisy ? step * samples + sample : null);
       const loss = this.#options.loss(parameters, { step, sample, samples });
       all = all === undefined ? loss : add(all, loss);
     }
@@ -426,7 +436,7 @@ export class Miracle {
       let least = Infinity;
       for (const candidate of largestFew(all, choice.among)) {
         await this.#posterior.fix(scalars, valuesAt(candidate));
-        const loss = await lossOf(runtime.step(() => choice.judge(this.parameters())));
+        const loss = await lossOf(runtime.step(() => choice.judge(this.#parameters(null))));
         if (loss < least) [least, index] = [loss, candidate];
       }
       if (index < 0) throw new RangeError(`miracle: the loss of every sample of block ${block} is not finite`);

@@ -13,7 +13,7 @@ import { type Key, seedKey, STREAMS } from "../../lib/random.ts";
 import type { Runtime } from "../../lib/runtime.ts";
 import type { Tensor, Variable } from "../../lib/tensor.ts";
 import type { NamedArray, Weights } from "../../lib/weights.ts";
-import { blockOrder, blockStarts, sourcesOf, type TensorScalars } from "../scalars.ts";
+import { blockOrder, blockStarts, sharesOutputs, sourcesOf, type TensorScalars } from "../scalars.ts";
 import { nearestScale, scaleOf } from "../scale.ts";
 import { logVarianceRatio } from "./meanKl.ts";
 
@@ -152,17 +152,24 @@ export class Posterior {
     ];
   }
 
-  /** The network's tensors: with the noise of one draw, or at their means. Inside a step. */
-  parameters(draw: number | null): Tensor[] {
+  /**
+   * The network's tensors: with the noise of one draw, or at their means. Of outputs that share their weights only the
+   * first one each is there if `distinct`: [..., outputs / size] in place of [..., outputs]. Inside a step.
+   */
+  parameters(draw: number | null, distinct = false): Tensor[] {
     const row = draw === null ? this.#moments().mean : this.#drawn(draw);
     const values = add(multiply(row, this.#free), this.#fixed);
     let first = 0;
-    return this.#tensors.map(({ scalars }, t) => {
+    return this.#tensors.map((tensor, t) => {
+      const { scalars } = tensor;
       const own = slice(values, [first], [scalars]);
       first += scalars;
       const shared = this.#sources[t];
       const { shape } = this.#start[t]!;
       if (shared === null || shared === undefined) return reshape(own, shape);
+      if (distinct && sharesOutputs(tensor) && shape.at(-1) === tensor.liveOutputs) {
+        return reshape(own, [...shape.slice(0, -1), tensor.liveOutputs / tensor.group.size]);
+      }
       const gathered = gather(own, shared.scalars);
       return reshape(shared.signs ? multiply(gathered, shared.signs) : gathered, shape);
     });

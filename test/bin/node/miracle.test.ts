@@ -122,6 +122,19 @@ test("miracle: stopped at every look in turn, it ends with the same bytes", asyn
   assert.ok(stops > 5, `${stops} stops`);
 });
 
+test("miracle: with groups, whose runs of units are computed once, it is as repeatable", async () => {
+  // Runs of filters and of units, and of others that do not divide theirs.
+  const sizes = new Map([["c1.weight", 2], ["d1.weight", 2], ["d2.weight", 2]]);
+  const groups = parametersOf(network).map(({ name }) => ({ size: sizes.get(name) ?? 1, hashed: false }));
+  const change = { groups, bytes: 130, training: 50, refit: 1 };
+  const runtimes = await Promise.all([1, 2].map((threads) => createRuntime({ device: "wasm", threads })));
+  const files = [];
+  for (const own of runtimes) files.push((await told({ ...change, runtime: own })).bytes);
+  assert.deepEqual(files[0], files[1]);
+  assert.deepEqual((await stopped({ ...change, runtime: runtimes[0]! }, 7)).bytes, files[0]);
+  await Promise.all(runtimes.map((own) => own.close()));
+});
+
 test("miracle: units are learned so that what is left fits the file, and a stopped search goes on", async () => {
   const change = { live: "auto", searching: 120, bitsPerWeight: 20, pretraining: 40, training: 30, refit: 1 } as const;
   const { looks, file, bytes } = await told(change);

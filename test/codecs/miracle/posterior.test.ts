@@ -5,7 +5,7 @@ import { grad } from "../../../lib/grad.ts";
 import { exp, multiply, square, subtract } from "../../../lib/ops/arithmetic.ts";
 import { sum } from "../../../lib/ops/sum.ts";
 import type { Tensor } from "../../../lib/tensor.ts";
-import type { Weights } from "../../../lib/weights.ts";
+import type { NamedArray, Weights } from "../../../lib/weights.ts";
 import { scalarsOf } from "../../../codecs/scalars.ts";
 import { scaleOf } from "../../../codecs/scale.ts";
 import { logVarianceRatio } from "../../../codecs/miracle/meanKl.ts";
@@ -188,6 +188,43 @@ test("posterior: scalars start at the mean of the weights that share them, and w
   const posterior = posteriorOf({ start, tensors, blocks: 2 });
   const [tensor] = runtime.step(() => posterior.parameters(null));
   assert.deepEqual(Array.from(await tensor!.read()), [2, 2, 2, 5, 5, 5, 7, 8]);
+});
+
+test("posterior: distinct tensors have a run of equal outputs once, in every draw, others are as they are", async () => {
+  const groupings = fc.record({
+    live: fc.integer({ min: 1, max: 12 }),
+    sizes: fc.tuple(...[9, 12, 2].map((most) => fc.integer({ min: 1, max: most }))),
+    hashed: fc.array(fc.boolean(), { minLength: 3, maxLength: 3 }),
+    draw: fc.constantFrom(null, 0, 7),
+  });
+  const seen = { runs: 0, others: 0 };
+  await fc.assert(
+    fc.asyncProperty(groupings, async ({ live, sizes, hashed, draw }) => {
+      const shapes = [[2, 2, 3, 12], [12], [12, 2]];
+      const groups = sizes.map((size, t) => ({ size: t === 1 ? 1 : size, hashed: hashed[t]! }));
+      const tensors = scalarsOf(shapes, { live: [live], groups });
+      const start = [[2, 2, 3, live], [live], [live, 2]].map((shape, t): NamedArray => {
+        const size = shape.reduce((product, axis) => product * axis, 1);
+        return { name: `t${t}`, shape, values: Float32Array.from({ length: size }, (_, i) => Math.sin(i + t)) };
+      });
+      const posterior = posteriorOf({ start, tensors });
+      await posterior.begin();
+      await posterior.fix(posterior.order.slice(0, 2), Float32Array.of(1.5, -2.5));
+      const [whole, distinct] = runtime.step(() => [posterior.parameters(draw), posterior.parameters(draw, true)]);
+      for (const [t, { shape }] of start.entries()) {
+        const { size, hashed } = groups[t]!;
+        const shares = t !== 1 && size > 1 && !hashed && shape.at(-1)! % size === 0;
+        seen[shares ? "runs" : "others"] += 1;
+        const repeats = shares ? size : 1;
+        assert.deepEqual(distinct![t]!.shape, [...shape.slice(0, -1), shape.at(-1)! / repeats]);
+        const few = await distinct![t]!.read();
+        const all = Array.from(await whole![t]!.read());
+        assert.deepEqual(all, all.map((_, i) => few[Math.floor(i / repeats)]));
+      }
+    }),
+    { numRuns: 60 },
+  );
+  assert.ok(seen.runs > 10 && seen.others > 10, `${seen.runs} tensors of runs, ${seen.others} others`);
 });
 
 test("posterior: prior scales begin at the root mean square, and round to bytes of the format", async () => {
