@@ -190,7 +190,7 @@ test("posterior: scalars start at the mean of the weights that share them, and w
   assert.deepEqual(Array.from(await tensor!.read()), [2, 2, 2, 5, 5, 5, 7, 8]);
 });
 
-test("posterior: distinct tensors have a run of equal outputs once, in every draw, others are as they are", async () => {
+test("posterior: distinct tensors have a run of equal outputs once, in every draw, others as they are", async () => {
   const groupings = fc.record({
     live: fc.integer({ min: 1, max: 12 }),
     sizes: fc.tuple(...[9, 12, 2].map((most) => fc.integer({ min: 1, max: most }))),
