@@ -29,6 +29,7 @@ export {
   type MiracleRunOptions,
   type RunChoice,
 } from "./miracleRecipe.ts";
+export type { SizedRunOptions } from "./sizedRun.ts";
 export { loadNetwork, type LoadedNetwork, metadataFrom, metadataOf, saveNetwork } from "./networkFile.ts";
 export { refineOnImages, type RefineOnImagesOptions } from "./refine.ts";
 export {

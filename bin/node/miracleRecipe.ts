@@ -1,7 +1,8 @@
-import { blocksFor, type Choice, type Group, type Metadata, type PriceOptions } from "../../codecs/index.ts";
-import { type Network, parametersOf, type Runtime, type Weights } from "../../lib/index.ts";
-import { type AugmentOptions, type Loss, narrow } from "../../models/index.ts";
+import { blocksFor, type Choice, type Group, type PriceOptions } from "../../codecs/index.ts";
+import { type Network, parametersOf } from "../../lib/index.ts";
+import { narrow } from "../../models/index.ts";
 import type { MiracleRunProgress } from "./miracle.ts";
+import type { SizedRunOptions } from "./sizedRun.ts";
 
 /** How a network becomes a file by MIRACLE. What is left out comes from `miracleRecipe`. */
 export interface MiracleRecipe {
@@ -52,31 +53,11 @@ export type RunChoice =
   | Exclude<Choice, { readonly by: "loss" }>
   | { readonly by: "loss"; readonly among: number; readonly images: number };
 
-export interface MiracleRunOptions extends Omit<Partial<MiracleRecipe>, "live"> {
-  readonly runtime: Runtime;
+/** Below 128 the seed takes one byte of the file. Where units are learned, `weights` are those of all of them. */
+export interface MiracleRunOptions extends SizedRunOptions, Omit<Partial<MiracleRecipe>, "live"> {
   /** `auto`: learned, from all units on, so that what is left fits the file (`UnitSearch`). */
   readonly live?: readonly number[] | "auto" | undefined;
-  /** Of the whole file. */
-  readonly bytes: number;
-  /** Below 128 it takes one byte of the file. Default: 1. */
-  readonly seed?: number;
-  /** Weights to start from, in place of pretraining: those of the live units, or of all where units are learned. */
-  readonly weights?: Weights;
-  /** What training minimises beside the budget. Default: `hardLabels`. */
-  readonly loss?: Loss;
-  /** What the copies are like. */
-  readonly augment?: Omit<AugmentOptions, "copies">;
-  readonly metadata?: Metadata;
   readonly onProgress?: (progress: MiracleRunProgress) => void;
-  /** Aborting saves a checkpoint and throws the signal's reason. */
-  readonly signal?: AbortSignal;
-  readonly checkpoint?: {
-    /** Seconds between checkpoints; 0 means as often as progress is reported. Default: 60. */
-    readonly every?: number | undefined;
-    readonly save: (bytes: Uint8Array) => void | Promise<void>;
-  };
-  /** A checkpoint to go on from, of the same network, data and options. */
-  readonly resume?: Uint8Array;
 }
 
 const everyNetwork: Omit<MiracleRecipe, "live" | "groups"> = {

@@ -9,9 +9,8 @@ import {
   type SqueezeState,
   toWeights,
 } from "../../codecs/index.ts";
-import { type Network, parametersOf, type Runtime, sizeOf, type Weights } from "../../lib/index.ts";
+import { type Network, parametersOf, sizeOf, type Weights } from "../../lib/index.ts";
 import {
-  type AugmentOptions,
   checkIdentity,
   type Dataset,
   digest,
@@ -22,7 +21,6 @@ import {
   hardLabels,
   initialise,
   type Json,
-  type Loss,
   narrow,
   pace,
   readCheckpoint,
@@ -30,6 +28,7 @@ import {
 } from "../../models/index.ts";
 import { lossOnPictures } from "./pictures.ts";
 import { refineOnImages } from "./refine.ts";
+import type { SizedRunOptions } from "./sizedRun.ts";
 
 /** How a network becomes a file of levels. What is left out comes from `squeezeRecipe`. */
 export interface SqueezeRecipe {
@@ -52,29 +51,9 @@ export interface SqueezeRecipe {
   readonly refine: number;
 }
 
-export interface SqueezeRunOptions extends Partial<SqueezeRecipe> {
-  readonly runtime: Runtime;
-  /** Of the whole file, which comes within 2 % of it. */
-  readonly bytes: number;
-  /** Default: 1. */
-  readonly seed?: number;
-  /** Weights to start from, in place of pretraining: those of the live units. */
-  readonly weights?: Weights | undefined;
-  /** What training minimises beside the bits. Default: `hardLabels`. */
-  readonly loss?: Loss | undefined;
-  /** What the copies are like. */
-  readonly augment?: Omit<AugmentOptions, "copies"> | undefined;
-  readonly metadata?: Metadata | undefined;
+/** The file comes within 2 % of `bytes`. */
+export interface SqueezeRunOptions extends SizedRunOptions, Partial<SqueezeRecipe> {
   readonly onProgress?: (progress: SqueezeRunProgress) => void;
-  /** Aborting saves a checkpoint and throws the signal's reason. */
-  readonly signal?: AbortSignal;
-  readonly checkpoint?: {
-    /** Seconds between checkpoints. Default: 60. */
-    readonly every?: number | undefined;
-    readonly save: (bytes: Uint8Array) => void | Promise<void>;
-  };
-  /** A checkpoint to go on from, of the same network, data and options. */
-  readonly resume?: Uint8Array | undefined;
 }
 
 export interface SqueezeRunProgress {
