@@ -29,7 +29,7 @@ export const positive = real("above 0", (value) => value > 0);
 export const share = real("above 0 and at most 1", (value) => value > 0 && value <= 1);
 /** A part of a whole, which may be none or all of it. */
 export const part = real("from 0 to 1", (value) => value >= 0 && value <= 1);
-/** What is kept of something from step to step. */
+/** What is kept of something from step to step, or lost in one. */
 export const decay = real("from 0 to below 1", (value) => value >= 0 && value < 1);
 
 /** A parser of `6-12-16`. */

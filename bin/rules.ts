@@ -1,7 +1,9 @@
-import { InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import type { PruneRule } from "../codecs/index.ts";
 import { type Network, parametersOf, sizeOf } from "../lib/index.ts";
+import type { DropoutShares } from "../models/index.ts";
 import { UsageError } from "./errors.ts";
+import { decay } from "./options.ts";
 
 /** A number for all layers, or numbers by layer: `0.1`, or `fc1=0.08,fc2=0.09`. */
 export type PerLayer = number | Readonly<Record<string, number>>;
@@ -39,6 +41,23 @@ function byTensor(numbers: PerLayer, network: Network, rest: PerLayer = {}): Map
       return number === undefined ? [] : [[`${layer}.weight`, number] as const];
     }),
   );
+}
+
+/** Adds the option that `dropoutOf` understands. */
+export function withDropoutShares(command: Command): Command {
+  const text = "of a layer's inputs that training zeroes: fc1=0.1, or 0.1 for all dense layers";
+  return command.option("--dropout <shares>", text, perLayer(decay));
+}
+
+/** Shares of inputs that training drops: a number alone is for every dense layer. Throws as `byTensor`. */
+export function dropoutOf(network: Network, shares: PerLayer | undefined): DropoutShares | undefined {
+  if (shares === undefined) return undefined;
+  if (typeof shares === "number") {
+    const dense = network.layers.filter((layer) => layer.type === "dense");
+    return Object.fromEntries(dense.map(({ name }) => [name, shares]));
+  }
+  byTensor(shares, network);
+  return shares;
 }
 
 /** Rules of pruning, all of one kind. Layers without a number keep all they have. */

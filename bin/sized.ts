@@ -2,7 +2,15 @@ import { rm } from "node:fs/promises";
 import { type Command, Option } from "commander";
 import type { Metadata } from "../codecs/index.ts";
 import type { Network, Runtime, Weights } from "../lib/index.ts";
-import { type Dataset, digest, type Evaluation, evaluate, type Loss, networks } from "../models/index.ts";
+import {
+  type Dataset,
+  digest,
+  type DropoutShares,
+  type Evaluation,
+  evaluate,
+  type Loss,
+  networks,
+} from "../models/index.ts";
 import { type CheckpointOptions, openCheckpoint } from "./checkpoint.ts";
 import { withRuntime } from "./device.ts";
 import { UsageError } from "./errors.ts";
@@ -24,6 +32,7 @@ import {
 } from "./options.ts";
 import { duration, progressDisplay, timer } from "./progress.ts";
 import { reportTo } from "./report.ts";
+import { dropoutOf, type PerLayer, withDropoutShares } from "./rules.ts";
 import { sizeFigures } from "./sizes.ts";
 import { grouped, percent, times } from "./table.ts";
 import { loadTeachers, type TeacherOptions, teachersLoss, withTeachers } from "./teachers.ts";
@@ -39,6 +48,7 @@ export interface SizedOptions extends CommonOptions, DataOptions, DeviceOptions,
   readonly rate?: number;
   readonly augment?: number;
   readonly original?: number;
+  readonly dropout?: PerLayer;
   readonly checkpointEvery?: number;
   readonly test: boolean;
 }
@@ -69,7 +79,7 @@ export function withSize(
 
 /** The options that come after a method's own: pictures, teachers, checkpoints, and the file. */
 export function withRun(command: Command, example: string): Command {
-  command
+  withDropoutShares(command)
     .option("--augment <copies>", "also train on so many slightly different copies of each image", whole(0, 1000))
     .option("--original <share>", "of the pictures, with --augment: images as they are", part)
     .option("--checkpoint <file>", "where the run saves itself (default: the output with .ckpt, removed at the end)")
@@ -95,6 +105,7 @@ export interface SizedTraining<Progress> extends SizedFile {
   readonly rate: number | undefined;
   readonly copies: number;
   readonly original: number | undefined;
+  readonly dropout: DropoutShares | undefined;
   readonly loss: Loss | undefined;
   readonly signal: AbortSignal;
   readonly resume: Uint8Array | undefined;
@@ -133,6 +144,7 @@ export async function runSized<Progress extends SizedProgress>(
   method: SizedMethod<Progress>,
 ): Promise<void> {
   const { output, bytes, seed, live, batch, rate, augment: copies = 0, original } = options;
+  const dropout = dropoutOf(network, options.dropout);
   const report = reportTo(options);
   if (copies === 0 && original !== undefined) {
     throw new UsageError("--original belongs to --augment, which is missing");
@@ -163,7 +175,7 @@ export async function runSized<Progress extends SizedProgress>(
         .then((loss) =>
           method.train(images, {
             ...file,
-            ...{ runtime, batch, rate, copies, original, loss, signal, resume: checkpoint.resume },
+            ...{ runtime, batch, rate, copies, original, dropout, loss, signal, resume: checkpoint.resume },
             checkpoint: { every: options.checkpointEvery, save: (state) => checkpoint.save(state) },
             onProgress: (progress) => {
               const { phase, done, total } = progress;

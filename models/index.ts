@@ -1,6 +1,7 @@
 /** Networks, data, training and evaluation. */
 export { cnn1024, lenet300, lenet5, linear, network, networks, softmax } from "./networks.ts";
 export { keepUnits, narrow, strongest } from "./narrow.ts";
+export { type DropoutShares, withDropout } from "./withDropout.ts";
 export {
   UnitSearch,
   type UnitSearchOptions,

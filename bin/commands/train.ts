@@ -13,6 +13,7 @@ import {
   networks,
   type OptimizerChoice,
   type TrainingAugmentation,
+  withDropout,
 } from "../../models/index.ts";
 import { type CheckpointFile, openCheckpoint } from "../checkpoint.ts";
 import { withRuntime } from "../device.ts";
@@ -47,6 +48,7 @@ import {
 } from "../options.ts";
 import { duration, progressDisplay } from "../progress.ts";
 import { type Report, reportTo } from "../report.ts";
+import { dropoutOf, type PerLayer, withDropoutShares } from "../rules.ts";
 import { percent } from "../table.ts";
 import { loadTeachers, teachersLoss, type TeacherOptions, withTeachers } from "../teachers.ts";
 
@@ -64,6 +66,7 @@ interface TrainOptions
   readonly average?: number;
   readonly augment?: number;
   readonly original?: number;
+  readonly dropout?: PerLayer;
   readonly checkpoint?: string;
   readonly checkpointEvery?: number;
   readonly resume?: string | true;
@@ -96,7 +99,7 @@ export function register(program: Command): void {
     .option("--resume [file]", "go on from a checkpoint (default: the one above)")
     .option("--metrics <file>", "write a line of JSON per epoch")
     .option("--no-test", "leave the test images unread, as when recipes are compared");
-  withOutput(withSeed(withData(withTeachers(command), "glyphs")));
+  withOutput(withSeed(withData(withTeachers(withDropoutShares(command)), "glyphs")));
   withExample(withJson(withDevice(command)), "kilonet train --model lenet5 --data mnist --epochs 10 -o lenet5.knet");
   command.action(train);
 }
@@ -116,6 +119,7 @@ async function train(options: TrainOptions): Promise<void> {
   const report = reportTo(options);
   const network = networkCalled(options.model);
   optimizerOf(options);
+  dropoutOf(network, options.dropout);
   augmentationOf(options);
   const teachers = await loadTeachers(options, network);
   const checkpoint = await openCheckpoint(options, report);
@@ -152,7 +156,7 @@ async function fitNetwork(training: Training, signal: AbortSignal): Promise<FitR
   const loss = await teachersLoss(training.teachers, options, teaching).finally(() => display.end());
   const fitOptions: FitOptions = {
     runtime,
-    network,
+    network: withDropout(network, dropoutOf(network, options.dropout) ?? {}),
     data: { train: images.training, validation: images.validation },
     epochs,
     batchSize,

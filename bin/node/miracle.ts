@@ -67,11 +67,11 @@ export async function miracle(network: Network, data: Images, given: MiracleRunO
   if (options.patience !== undefined && data.validation === undefined) {
     throw new RangeError("miracle: patience looks at validation images, and there are none");
   }
-  const { runtime, batch, samples, seed, copies, original, augment, loss = hardLabels } = options;
+  const { runtime, batch, samples, seed, copies, original, augment, dropout, loss = hardLabels } = options;
   const task: Task = {
     ...{ network, data, options },
     pictures: lossOnPictures({
-      ...{ runtime, network, training: data.training, batch, samples, seed, copies, original, augment, loss },
+      ...{ runtime, network, training: data.training, batch, samples, seed, copies, original, augment, dropout, loss },
     }),
     identity: identityOf(network, data, options),
     found: options.resume === undefined ? undefined : readCheckpoint(options.resume),
@@ -141,7 +141,7 @@ function identityOf(network: Network, data: Images, options: Settled<MiracleRunO
   const { runtime, loss = hardLabels, weights, choice, live, groups, prices, ...rest } = options;
   const { bytes, seed, bits, pretraining, training, refit, batch, samples, rate, refitRate, deviationRate } = rest;
   const { deviation, shared, copies, original, augment: augmentation, searching, bitsPerWeight } = rest;
-  const { free, equal, patience } = rest;
+  const { free, equal, patience, dropout } = rest;
   return {
     network: { ...network } as unknown as Json,
     data: digestOfData(data.training),
@@ -156,6 +156,7 @@ function identityOf(network: Network, data: Images, options: Settled<MiracleRunO
     ...{ bytes, seed, bits, pretraining, training, refit, batch, samples, rate, refitRate, deviationRate },
     ...{ deviation, shared, copies, original },
     // What is not asked for is not named, as in the checkpoints of versions that did not know it.
+    ...(Object.keys(dropout).length > 0 && { dropout }),
     ...(live === "auto" && { searching, bitsPerWeight }),
     ...(free !== undefined && { free }),
     ...(equal !== undefined && { equal }),

@@ -1,6 +1,6 @@
 import { blocksFor, type Choice, type Group, type PriceOptions } from "../../codecs/index.ts";
 import { type Network, parametersOf } from "../../lib/index.ts";
-import { narrow } from "../../models/index.ts";
+import { type DropoutShares, narrow, withDropout } from "../../models/index.ts";
 import type { MiracleRunProgress } from "./miracle.ts";
 import type { SizedRunOptions } from "./sizedRun.ts";
 
@@ -45,6 +45,8 @@ export interface MiracleRecipe {
   /** Copies of each image to train on as well, and the share of pictures that are originals. */
   readonly copies: number;
   readonly original: number;
+  /** Shares of the inputs of layers that training drops. */
+  readonly dropout: DropoutShares;
   readonly choice: RunChoice;
 }
 
@@ -76,6 +78,7 @@ const everyNetwork: Omit<MiracleRecipe, "live" | "groups"> = {
   shared: 0.5,
   copies: 0,
   original: 0.35,
+  dropout: {},
   choice: { by: "maximum" },
 };
 
@@ -103,6 +106,7 @@ export function settled<Options extends Given>(network: Network, given: Options)
     checkWhole("the samples that are judged", choice.among, 1, 2 ** bits);
     checkWhole("the images that judge", choice.images, 1, 2 ** 20);
   }
+  withDropout(network, filled.dropout);
   if (patience !== undefined) checkWhole("patience", patience, 1, 2 ** 22);
   if (filled.live === "auto") {
     if (groups !== undefined) refuse("groups are of weights that are known: say which units live, or learn no groups");

@@ -1,12 +1,14 @@
-import type { Network, Runtime, Tensor } from "../../lib/index.ts";
+import { derive, type Network, type Runtime, seedKey, type Tensor } from "../../lib/index.ts";
 import {
   augment,
   type AugmentOptions,
   batchesOf,
   type Dataset,
+  type DropoutShares,
   feedOf,
   forward,
   type Loss,
+  withDropout,
 } from "../../models/index.ts";
 
 export interface PicturesOptions {
@@ -22,6 +24,8 @@ export interface PicturesOptions {
   readonly copies: number;
   readonly original: number;
   readonly augment?: Omit<AugmentOptions, "copies"> | undefined;
+  /** Not given: none. */
+  readonly dropout?: DropoutShares | undefined;
   readonly loss: Loss;
 }
 
@@ -42,7 +46,7 @@ export type LossOnPictures = (parameters: readonly Tensor[], part: Part) => Tens
  * loss that knows other pictures than these.
  */
 export function lossOnPictures(options: PicturesOptions): LossOnPictures {
-  const { runtime, network, training, batch: size, seed, copies, original, loss } = options;
+  const { runtime, network, training, batch: size, seed, copies, original, dropout = {}, loss } = options;
   const augmentation = copies === 0 ? undefined : { seed, ...options.augment, copies, original };
   // For a remote device the feed makes them, once it knows that they fit.
   const pool = augmentation === undefined || runtime.remote ? undefined : augment(training, augmentation);
@@ -55,12 +59,15 @@ export function lossOnPictures(options: PicturesOptions): LossOnPictures {
   if (loss.pictures !== undefined && loss.pictures !== batches.pictures) {
     throw new RangeError(`pictures: the loss knows ${loss.pictures} pictures, training has ${batches.pictures}`);
   }
+  withDropout(network, dropout);
   const feed = feedOf(runtime, batches);
+  const key = seedKey(seed);
   return (parameters, { step, sample = 0, samples = 1, network: now = network }) => {
     const each = shareOf(samples);
     // All samples of a step share one batch.
     const { images, ...pictures } = feed(step, sample * each, (sample + 1) * each);
-    const logits = forward(now, parameters, images);
+    const training = { key: derive(key, sample), step };
+    const logits = forward(withDropout(now, dropout), parameters, images, { training });
     return loss.of({ logits, ...pictures, trained: parameters, parameters, step });
   };
 }

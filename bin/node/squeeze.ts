@@ -15,6 +15,7 @@ import {
   type Dataset,
   digest,
   digestOfData,
+  type DropoutShares,
   type Evaluation,
   evaluate,
   fit,
@@ -24,6 +25,7 @@ import {
   narrow,
   pace,
   readCheckpoint,
+  withDropout,
   writeCheckpoint,
 } from "../../models/index.ts";
 import { lossOnPictures } from "./pictures.ts";
@@ -47,6 +49,8 @@ export interface SqueezeRecipe {
   /** Copies of each image to train on as well, and the share of pictures that are originals. */
   readonly copies: number;
   readonly original: number;
+  /** Shares of the inputs of layers that training drops. */
+  readonly dropout: DropoutShares;
   /** Rounds of refinement once training is over, judged by all training images as they are. */
   readonly refine: number;
 }
@@ -84,6 +88,7 @@ const everyNetwork: Omit<SqueezeRecipe, "live"> = {
   step: 1,
   copies: 0,
   original: 0.6,
+  dropout: {},
   refine: 0,
 };
 
@@ -110,7 +115,7 @@ export async function squeeze(
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const recipe = { seed: 1, ...squeezeRecipe(network), ...given } as SqueezeRecipe & { readonly seed: number };
   const { live, batch, seed, copies, original, pretraining, training, pretrainingRate, rate, step } = recipe;
-  const { refine: rounds } = recipe;
+  const { dropout, refine: rounds } = recipe;
   if (!(Number.isSafeInteger(rounds) && rounds >= 0)) {
     throw new RangeError(`squeeze: rounds of refinement must be a whole number from 0 up, got ${rounds}`);
   }
@@ -128,6 +133,8 @@ export async function squeeze(
     augmentation: (options.augment ?? null) as Json,
     live: live ?? null,
     ...{ bytes: options.bytes, seed, batch, copies, original, pretraining, training, pretrainingRate, rate, step },
+    // What is not asked for is not named, as in the checkpoints of versions that did not know it.
+    ...(Object.keys(dropout).length > 0 && { dropout }),
   });
   const found = options.resume === undefined ? undefined : readCheckpoint(options.resume);
   const pretrained = found?.kind === kind;
@@ -137,7 +144,8 @@ export async function squeeze(
   let start = pretrained ? initialise(own, seed) : options.weights;
   start ??= (
     await fit({
-      ...{ runtime, network: own, data: { train: data.training }, steps: pretraining, batchSize: batch, seed, loss },
+      ...{ runtime, network: withDropout(own, dropout), data: { train: data.training } },
+      ...{ steps: pretraining, batchSize: batch, seed, loss },
       schedule: { name: "cosine", rate: pretrainingRate },
       ...(augmentation && { augmentation }),
       ...(signal && { signal }),
@@ -148,7 +156,7 @@ export async function squeeze(
   ).weights;
 
   const lossOf = lossOnPictures({
-    ...{ runtime, network: own, training: data.training, batch, seed, copies, original, loss },
+    ...{ runtime, network: own, training: data.training, batch, seed, copies, original, dropout, loss },
     augment: options.augment,
   });
   const rest = pace();

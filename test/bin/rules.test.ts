@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { UsageError } from "../../bin/errors.ts";
 import { recipeFor } from "../../bin/recipes.ts";
-import { perLayer, rulesOf, sizesOf } from "../../bin/rules.ts";
-import { lenet300, networks, softmax } from "../../models/index.ts";
+import { dropoutOf, perLayer, rulesOf, sizesOf } from "../../bin/rules.ts";
+import { lenet300, lenet5, networks, softmax } from "../../models/index.ts";
 
 suite("numbers by layer", () => {
   const parse = perLayer(Number);
@@ -32,6 +32,13 @@ suite("numbers by layer", () => {
   test("become sizes of codebooks, and biases have as many values as the widest", () => {
     const sizes = { "fc1.weight": 16, "fc2.weight": 64, "fc3.weight": 16, biases: 64 };
     assert.deepEqual(sizesOf({ fc2: 6 }, lenet300, 4), sizes);
+  });
+
+  test("become shares that training drops: one for all is for dense layers", () => {
+    assert.equal(dropoutOf(lenet5, undefined), undefined);
+    assert.deepEqual(dropoutOf(lenet5, 0.1), { fc1: 0.1, fc2: 0.1 });
+    assert.deepEqual(dropoutOf(lenet5, { conv2: 0.2 }), { conv2: 0.2 });
+    assert.throws(() => dropoutOf(lenet5, { fc3: 0.2 }), /^UsageError: lenet5 has no layer "fc3" with weights/);
   });
 
   test("never ask for more values than a layer has weights", () => {

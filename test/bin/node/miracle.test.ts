@@ -135,6 +135,15 @@ test("miracle: with groups, whose runs of units are computed once, it is as repe
   await Promise.all(runtimes.map((own) => own.close()));
 });
 
+test("miracle: dropout is of training alone, and a stopped run goes on with it", async () => {
+  const change = { dropout: { d1: 0.3, d2: 0 }, training: 50, refit: 1 };
+  const { bytes, file } = await told(change);
+  assert.deepEqual(file.network, network);
+  assert.notDeepEqual(bytes, (await told({ ...change, dropout: {} })).bytes);
+  assert.deepEqual((await stopped(change, 4)).bytes, bytes);
+  await assert.rejects(told({ dropout: { d3: 0.3 } }), /dropout: small has no layer "d3"/);
+});
+
 test("miracle: units are learned so that what is left fits the file, and a stopped search goes on", async () => {
   const change = { live: "auto", searching: 120, bitsPerWeight: 20, pretraining: 40, training: 30, refit: 1 } as const;
   const { looks, file, bytes } = await told(change);

@@ -81,6 +81,13 @@ test("squeeze: stopped in any phase and gone on, it ends with the same bytes", a
   }
 });
 
+test("squeeze: dropout is of training alone", async () => {
+  const { bytes, file } = await told({ dropout: { d1: 0.3 } });
+  assert.deepEqual(file.network, network);
+  assert.notDeepEqual(bytes, plain.bytes);
+  assert.deepEqual((await told({ dropout: { d1: 0 } })).bytes, plain.bytes);
+});
+
 test("squeeze: a training that is over can be refined from its checkpoint", async () => {
   let saved: Uint8Array | undefined;
   await told({ checkpoint: { every: 0, save: (state) => void (saved = state) } });
