@@ -99,18 +99,18 @@ export { nearestScale, scaleOf } from "./scale.ts";
 export type { LevelWeights } from "./levelWeights.ts";
 export type { RandomCode } from "./randomCode.ts";
 export { placesOf, scalarsOf, type Group, type ScalarsOptions, type TensorScalars } from "./scalars.ts";
-export {
-  Miracle,
-  type Choice,
-  type CompressOptions,
-  type Draw,
-  type MiracleLoss,
-  type MiracleOptions,
-  type MiracleProgress,
-  type MiracleState,
-  type PretrainOptions,
-  type TrainOptions,
-} from "./miracle/miracle.ts";
+export { Miracle } from "./miracle/miracle.ts";
+export type {
+  Choice,
+  CompressOptions,
+  Draw,
+  MiracleLoss,
+  MiracleOptions,
+  MiracleProgress,
+  MiracleState,
+  PretrainOptions,
+  TrainOptions,
+} from "./miracle/options.ts";
 export { blocksFor, type BudgetOptions } from "./miracle/budget.ts";
 export type { PriceOptions } from "./miracle/prices.ts";
 export { refine, type RefineOptions, type RefineProgress, type Slopes } from "./squeeze/refine.ts";
