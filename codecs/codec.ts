@@ -113,6 +113,10 @@ export class Budget {
     return count;
   }
 
+  float64(count: number): Float64Array<ArrayBuffer> {
+    return new Float64Array(this.#take(count, 8));
+  }
+
   float32(count: number): Float32Array<ArrayBuffer> {
     return new Float32Array(this.#take(count, 4));
   }

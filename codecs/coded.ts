@@ -2,6 +2,7 @@ import type { Parameter } from "../lib/architectures.ts";
 import type { Codec } from "./codec.ts";
 import { denseCodebook, type DenseCodebook } from "./denseCodebook.ts";
 import { float32, type RawNumbers } from "./float32.ts";
+import { legacy, type LegacyCode } from "./legacy.ts";
 import { levelWeights, type LevelWeights } from "./levelWeights.ts";
 import type { Method } from "./method.ts";
 import { randomCode, type RandomCode } from "./randomCode.ts";
@@ -9,7 +10,14 @@ import { sparseCodebook, type SparseCodebook } from "./sparseCodebook.ts";
 import { sparseFloat32, type SparseNumbers } from "./sparseFloat32.ts";
 
 /** What a method chose for the numbers of one section: all that a file says of them. */
-export type Coded = RawNumbers | DenseCodebook | SparseCodebook | LevelWeights | RandomCode | SparseNumbers;
+export type Coded =
+  | RawNumbers
+  | DenseCodebook
+  | SparseCodebook
+  | LevelWeights
+  | RandomCode
+  | SparseNumbers
+  | LegacyCode;
 
 type MethodOf<T> = T extends Coded ? Method<T> : never;
 
@@ -21,6 +29,7 @@ export const methods: readonly MethodOf<Coded>[] = [
   levelWeights,
   randomCode,
   sparseFloat32,
+  legacy,
 ];
 
 /** How a choice is spelled for these tensors, by the method that it names. */

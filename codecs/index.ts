@@ -88,6 +88,7 @@ export { chooseSparse, sparse, type Sparse, type SparseForm } from "./sparse.ts"
 export { chooseSymbols, symbols, type SymbolRange, type Symbols } from "./symbols.ts";
 export { crc32 } from "./crc32.ts";
 
+export { legacyCode } from "./mrcl/legacyCode.ts";
 export { mrclLayout, type MrclLayout, type MrclOptions } from "./mrcl/layout.ts";
 export { mrclModels, type MrclModel, type MrclModelName } from "./mrcl/model.ts";
 export { readMrcl, readMrclContent, type MrclContent } from "./mrcl/readMrcl.ts";
@@ -97,6 +98,7 @@ export { type BitCoder, Context, RangeDecoder, RangeEncoder } from "./range.ts";
 export { BitMeter } from "./cost.ts";
 export { nearestScale, scaleOf } from "./scale.ts";
 export type { LevelWeights } from "./levelWeights.ts";
+export type { LegacyCode } from "./legacy.ts";
 export type { RandomCode } from "./randomCode.ts";
 export { placesOf, scalarsOf, type Group, type ScalarsOptions, type TensorScalars } from "./scalars.ts";
 export { Miracle } from "./miracle/miracle.ts";

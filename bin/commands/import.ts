@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { mrclLayout, mrclModels, readMrcl, sectionsOf } from "../../codecs/index.ts";
+import { legacyCode, mrclLayout, mrclModels, pack, readMrcl, sectionsOf } from "../../codecs/index.ts";
 import { digest, evaluate, network as networkCalled } from "../../models/index.ts";
 import { withRuntime } from "../device.ts";
 import { UsageError } from "../errors.ts";
@@ -54,7 +54,7 @@ async function importFile(path: string, options: ImportOptions, signal: AbortSig
   await checkWritable(output);
   const source = data === undefined ? undefined : await openData(data);
   const content = await readBytes(path);
-  const { block, bits, weights } = await about(path, () => read(content, options));
+  const { block, bits, weights, coded } = await about(path, () => read(content, options));
   const network = networkCalled(model);
 
   const measured =
@@ -66,19 +66,37 @@ async function importFile(path: string, options: ImportOptions, signal: AbortSig
         }));
   signal.throwIfAborted();
   const { accuracy = null, errors = null, count = null, backend = null } = measured ?? {};
-  const sections = sectionsOf(weights);
+  // What the format has no spelling for is written as any weights are.
+  const sections =
+    coded === undefined ? sectionsOf(weights) : [{ tensors: weights.map(({ name }) => name), coded }];
   const sha256 = digest(weights);
   const origin = { imported: `mrcl, ${block} scalars at ${bits} bits`, data: source?.name, weights: sha256 };
   const metadata = options.metadata ? metadataFrom(origin) : undefined;
   const size = sizeFigures((await saveNetwork(output, { network, sections, metadata })).length, weights);
 
+  const bytesBare = metadata === undefined ? size.bytes : pack({ network, sections }).length;
+
   const codec = codecsOf(sections);
   const test =
     measured === undefined ? "" : `; test accuracy ${percent(measured.accuracy)} (${grouped(measured.errors)} errors)`;
+  const bare = metadata === undefined ? "" : ` (${grouped(bytesBare)} without metadata)`;
   report.result(
-    { accuracy, errors, count, ...size, codec, block, bits, bytesBefore: content.length, backend, sha256, output },
-    `${output}: ${grouped(size.bytes)} bytes, ${times(size.ratio)} smaller than float32; the same weights as the ` +
-      `${grouped(content.length)} bytes of ${path}, blocks of ${block} at ${bits} bits${test}`,
+    {
+      accuracy,
+      errors,
+      count,
+      ...size,
+      codec,
+      block,
+      bits,
+      bytesBare,
+      bytesBefore: content.length,
+      backend,
+      sha256,
+      output,
+    },
+    `${output}: ${grouped(size.bytes)} bytes${bare}, ${times(size.ratio)} smaller than float32; the same weights as ` +
+      `the ${grouped(content.length)} bytes of ${path}, blocks of ${block} at ${bits} bits${test}`,
   );
 }
 
@@ -86,7 +104,8 @@ async function importFile(path: string, options: ImportOptions, signal: AbortSig
 function read(content: Uint8Array, options: ImportOptions) {
   try {
     const { block, bits } = mrclLayout(content.length, options);
-    return { block, bits, weights: readMrcl(content, { ...options, block, bits }) };
+    const all = { ...options, block, bits };
+    return { block, bits, weights: readMrcl(content, all), coded: legacyCode(content, all) };
   } catch (error) {
     if (error instanceof RangeError) throw new UsageError(error.message);
     throw error;

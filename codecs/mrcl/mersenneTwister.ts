@@ -7,7 +7,8 @@ const matrix = 0x9908b0df;
 
 /**
  * MT19937 (Matsumoto and Nishimura, 1998), with the normals and permutations that scientific Python drew from it when
- * the legacy files were written. It is here to read those files: our own draws have addresses (lib/random.ts).
+ * the legacy files were written. It is here to read those files: our own draws have addresses (lib/random.ts). Format:
+ * section 6.4.
  */
 export class MersenneTwister {
   readonly #state = new Uint32Array(size);
@@ -78,10 +79,10 @@ export class MersenneTwister {
 
   /**
    * A random order of 0 ... n - 1, by Fisher and Yates from the last entry down. A place from 0 to i is drawn as the
-   * lowest bits of a word, as many as i has, again and again until it is not above i.
+   * lowest bits of a word, as many as i has, again and again until it is not above i. `order` receives it: n entries.
    */
-  permutation(n: number): Uint32Array {
-    const order = Uint32Array.from({ length: n }, (_, i) => i);
+  permutation(n: number, order = new Uint32Array(n)): Uint32Array {
+    for (let i = 0; i < n; i++) order[i] = i;
     for (let i = n - 1; i > 0; i--) {
       const mask = 0xffffffff >>> Math.clz32(i);
       let j: number;

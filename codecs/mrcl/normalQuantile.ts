@@ -21,7 +21,7 @@ const d = [
 
 /**
  * The standard normal quantile of p, 1.4e-11 to 1 - 1.4e-11, within 1e-15 (Wichura, algorithm AS 241, 1988; its form
- * for the far tails is left out: the numbers of a Sobol table are multiples of 2^-30).
+ * for the far tails is left out: the numbers of a Sobol table are multiples of 2^-30). Format: section 6.4.
  */
 export function normalQuantile(p: number): number {
   const q = p - 0.5;

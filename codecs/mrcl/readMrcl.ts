@@ -3,12 +3,9 @@ import { sizeOf } from "../../lib/shape.ts";
 import type { Weights } from "../../lib/weights.ts";
 import { BitReader } from "../bits.ts";
 import { ByteReader } from "../bytes.ts";
-import { expandGroups } from "./hashGroups.ts";
 import { type MrclLayout, mrclLayout, type MrclOptions, scalarsOf } from "./layout.ts";
-import { MersenneTwister } from "./mersenneTwister.ts";
-import { modelOf, mostNumbers, trainedCounts } from "./model.ts";
-import { normalQuantile } from "./normalQuantile.ts";
-import { sobolTable } from "./sobol.ts";
+import { modelOf, type MrclModel, mostNumbers } from "./model.ts";
+import { valuesOfParts } from "./scalarValues.ts";
 
 /** What the bits of a file say. */
 export interface MrclContent extends MrclLayout {
@@ -17,9 +14,6 @@ export interface MrclContent extends MrclLayout {
   /** The chosen candidate of each block. */
   readonly indices: Uint32Array;
 }
-
-/** Of all published files. */
-const seed = 53;
 
 /**
  * The weights of a legacy `.mrcl` file (MIRACLE, 2018 and 2019): a Gaussian scale per tensor, and for each block of
@@ -33,47 +27,17 @@ const seed = 53;
  */
 export function readMrcl(bytes: Uint8Array, options: MrclOptions): Weights {
   const model = modelOf(options.model);
-  const { tensors, hashGroups } = model;
+  const { tensors, hashGroups: groups, candidates } = model;
   const { block, logScales, indices } = readMrclContent(bytes, options);
-  const counts = trainedCounts(model);
-  const random = new MersenneTwister(seed);
-  const total = indices.length * block;
-  let order: Uint32Array;
-  let candidate: (index: number, position: number) => number;
-  // The older program drew the order first. In both, what started the training was drawn from the same stream.
-  if (model.candidates === "normal") {
-    order = random.permutation(total);
-    random.skipNormals(total);
-    candidate = drawnCandidates(random, block, indices);
-  } else {
-    for (const count of counts) random.skipNormals(count);
-    order = random.permutation(total);
-    candidate = sobolCandidates(block);
-  }
+  checkTable(block, indices, candidates);
+  const sizes = tensors.map(({ shape }) => sizeOf(shape));
+  const values = valuesOfParts({ candidates, block, sizes, groups, scales: scalesOf(logScales), indices });
+  return tensors.map(({ name, shape }, i) => ({ name, shape, values: values[i]! }));
+}
 
-  const scales = Float32Array.from(logScales, exp);
-  const scalars = counts.map((count) => new Float32Array(count));
-  // By place in the row of all scalars: whose it is, and where that one's begin. Places behind the last are padding.
-  const starts: number[] = [];
-  const owners = new Uint32Array(total).fill(tensors.length);
-  let at = 0;
-  for (const [tensor, count] of counts.entries()) {
-    starts.push(at);
-    owners.fill(tensor, at, at + count);
-    at += count;
-  }
-  for (const [number, index] of indices.entries()) {
-    for (let i = 0; i < block; i++) {
-      const place = order[number * block + i]!;
-      const tensor = owners[place]!;
-      if (tensor === tensors.length) continue;
-      // A product of two float32 is exact in a float64, and rounded once as it is stored.
-      scalars[tensor]![place - starts[tensor]!] = candidate(index, i) * scales[tensor]!;
-    }
-  }
-  return tensors.map(({ name, shape }, i) => {
-    return { name, shape, values: expandGroups(scalars[i]!, sizeOf(shape), hashGroups[i]!) };
-  });
+/** The prior scales themselves: a file has their logarithms. */
+export function scalesOf(logScales: Float32Array): Float32Array {
+  return Float32Array.from(logScales, exp);
 }
 
 /** The scales and indices of a legacy file, checked and not yet made into weights. Throws as `readMrcl`. */
@@ -98,18 +62,10 @@ export function readMrclContent(bytes: Uint8Array, options: MrclOptions): MrclCo
   return { block, bits, logScales, indices };
 }
 
-/** Entry `position` of row `index` of the Sobol table, as the normal quantile of that probability. */
-function sobolCandidates(block: number): (index: number, position: number) => number {
-  const table = sobolTable(block);
-  return (index, position) => Math.fround(normalQuantile(table(index, position) / 2 ** 30));
-}
-
-/** Rows of normals, one after the other from the stream: those up to the last one that a block chose. */
-function drawnCandidates(random: MersenneTwister, block: number, indices: Uint32Array) {
+/** Rows of drawn normals follow one another: those up to the last one that a block chose are made. */
+function checkTable(block: number, indices: Uint32Array, candidates: MrclModel["candidates"]): void {
   const rows = indices.reduce((most, index) => Math.max(most, index), 0) + 1;
-  if (rows * block > mostNumbers) {
+  if (candidates === "normal" && rows * block > mostNumbers) {
     throw new RangeError(`mrcl: a table of ${rows} rows of ${block} normals is above the limit of ${mostNumbers}`);
   }
-  const table = Float32Array.from({ length: rows * block }, () => random.normal());
-  return (index: number, position: number): number => table[index * block + position]!;
 }

@@ -55,7 +55,7 @@ export const maxSobolColumns = polynomials.length + 1;
  * generator of Bratley and Fox, as integers that 2^30 divides. The very first point, all zeros, is left out.
  *
  * Neighbouring points differ by one direction, in the order of the Gray code; so a point is the exclusive or of the
- * directions that the Gray code of its number names, and no row needs those before it.
+ * directions that the Gray code of its number names, and no row needs those before it. Format: section 6.4.
  */
 export function sobolTable(columns: number): (row: number, column: number) => number {
   if (!(Number.isInteger(columns) && columns >= 1 && columns <= maxSobolColumns)) {

@@ -41,6 +41,8 @@ suite("import", { concurrency: false }, () => {
       [30, 10, 336, written.length, 7850],
     );
     assert.deepEqual([result.accuracy, result.errors, result.backend], [null, null, null], "nothing was measured");
+    assert.equal(result.codec, "legacy");
+    assert.ok(Number(result.bytesBare) < written.length, "metadata take bytes");
     await resultOf(...words, path("b.knet"), "--bits", "10");
     assert.deepEqual(readFileSync(path("b.knet")), written);
   });
@@ -49,18 +51,34 @@ suite("import", { concurrency: false }, () => {
     const words = ["--model", "softmax", "--bits", "10", "--no-metadata", "-o", path("c.knet")];
     const result = await resultOf("import", path("good.mrcl"), ...words, "--data", path("data"));
     assert.equal(unpack(readFileSync(path("c.knet"))).metadata, undefined);
+    assert.equal(result.bytesBare, result.bytes);
     const found = await resultOf("evaluate", path("c.knet"), "--data", path("data"));
     const keys = ["accuracy", "errors", "count", "bytes", "ratio", "parameters", "nonzero", "codec"] as const;
     for (const key of keys) assert.equal(result[key], found[key], key);
     assert.equal(found.count, 60);
   });
 
+  test("falls back on other methods for what the format has no spelling for: 13 bits", async () => {
+    const large = mrclFile({
+      block: 30,
+      bits: 13,
+      logScales: Float32Array.of(-1.5, 0.25),
+      indices: Uint32Array.from({ length: 262 }, (_, i) => (i * i * 31 + 7) % 8192),
+    });
+    writeFileSync(path("large.mrcl"), large);
+    const words = ["--model", "softmax", "--bits", "13", "-o", path("d.knet")];
+    const result = await resultOf("import", path("large.mrcl"), ...words);
+    const weights = readMrcl(large, { model: "softmax", bits: 13 });
+    assert.deepEqual(toWeights(unpack(readFileSync(path("d.knet")))), weights);
+    assert.notEqual(result.codec, "legacy");
+  });
+
   const skip = noPublished || (!mnist && "MNIST was not found");
   test("the published LeNet-5 of 1,140 bytes makes its 97 errors", { skip }, async () => {
     const published = join(publishedFolder()!, "lenet5_30_10_v1.mrcl");
     const words = ["--model", "lenet5", "--bits", "10", "--data", "mnist", "-o", path("lenet5.knet")];
-    const { errors, count, block, bytesBefore } = await resultOf("import", published, ...words);
-    assert.deepEqual([errors, count, block, bytesBefore], [97, 10000, 30, 1140]);
+    const { errors, count, block, bytesBefore, bytesBare } = await resultOf("import", published, ...words);
+    assert.deepEqual([errors, count, block, bytesBefore, bytesBare], [97, 10000, 30, 1140, 1104]);
     const again = await resultOf("evaluate", path("lenet5.knet"));
     assert.equal(again.errors, 97, "by default on the images that the file names");
   });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { chooseSparse } from "../../codecs/sparse.ts";
-import type { Coded } from "../../codecs/coded.ts";
+import { type Coded, methodOf } from "../../codecs/coded.ts";
 import type { ModelFile } from "../../codecs/container.ts";
 import type { Metadata } from "../../codecs/metadata.ts";
 import { countOf } from "../../codecs/method.ts";
@@ -11,6 +11,7 @@ import { type Parameter, parametersOf, shapesOf } from "../../lib/architectures.
 import type { Activation, Dense, Layer, Network } from "../../lib/network.ts";
 import { sizeOf } from "../../lib/shape.ts";
 import type { Weights } from "../../lib/weights.ts";
+import { legacyCodes } from "./legacyCodes.ts";
 
 /** Numbers on an even grid: what arithmetic is tested with. */
 export const gridNumber: fc.Arbitrary<number> = fc.integer({ min: -300, max: 300 }).map((n) => Math.fround(n / 100));
@@ -281,6 +282,7 @@ export function codedTensors(tensors: readonly Parameter[]): fc.Arbitrary<Coded>
     { weight: 3, arbitrary: codedNumbers(countOf(tensors)) },
     { weight: 1, arbitrary: codedLevels(tensors) },
     { weight: 1, arbitrary: randomCodes(tensors) },
+    { weight: 1, arbitrary: legacyCodes(tensors.map(({ shape }) => shape)) },
   );
 }
 
@@ -314,10 +316,10 @@ export const files: fc.Arbitrary<ModelFile> = networks
         framed: fc.boolean(),
       })
       .map((file): ModelFile => {
-        // Levels before another section need frames.
+        // What has no length needs frames before another section.
         const last = Math.max(...file.sections.map(({ tensors }) => places.get(tensors[0]!)!));
         const early = file.sections.some(
-          ({ tensors, coded }) => coded.method === "levels" && places.get(tensors[0]!)! < last,
+          ({ tensors, coded }) => methodOf(coded.method).takesRest === true && places.get(tensors[0]!)! < last,
         );
         return early ? { ...file, framed: true } : file;
       });

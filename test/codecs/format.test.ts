@@ -1,6 +1,7 @@
 /** The document is the law of the bytes: what it says of itself is checked against the code here. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { code, sectionsOf } from "../../codecs/code.ts";
 import { codebookOf } from "../../codecs/codebook.ts";
@@ -203,12 +204,15 @@ function littleEndian(values: Float32Array): Uint8Array {
   return bytes;
 }
 
-/** The text of a module and of all that it imports from its own folder, but for what only types need. */
+/** The text of a module of codecs/ and of all that it imports from there, but for what only types need. */
 function reachable(name: string, seen = new Map<string, string>()): Map<string, string> {
   const text = readFileSync(`codecs/${name}`, "utf8");
   seen.set(name, text);
-  const imports = text.matchAll(/^(?:import|export) (?!type )[^;]*? from "\.\/([\w/]+\.ts)"/gm);
-  for (const [, next] of imports) if (!seen.has(next!)) reachable(next!, seen);
+  const imports = text.matchAll(/^(?:import|export) (?!type )[^;]*? from "(\.[\w./]+\.ts)"/gm);
+  for (const [, path] of imports) {
+    const next = join(dirname(name), path!);
+    if (!next.startsWith("..") && !seen.has(next)) reachable(next, seen);
+  }
   return seen;
 }
 

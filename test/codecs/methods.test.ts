@@ -61,13 +61,14 @@ codecLaws(symbols({ count: 20, alphabet: 6 }), codedSymbols(20, 6));
 codecLaws(metadata, someMetadata);
 
 test("method tags are part of the format: append-only", () => {
-  assert.deepEqual(methods.map(({ tag, name }) => `${tag} ${name}`).slice(0, 6), [
+  assert.deepEqual(methods.map(({ tag, name }) => `${tag} ${name}`).slice(0, 7), [
     "1 float32",
     "2 codebook",
     "3 sparse codebook",
     "4 levels",
     "5 miracle",
     "6 sparse float32",
+    "7 legacy",
   ]);
   assert.ok(methods.every(({ tag }) => tag >= 1 && tag <= 63));
   assert.equal(new Set(methods.map(({ tag }) => tag)).size, methods.length);

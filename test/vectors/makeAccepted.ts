@@ -11,6 +11,7 @@ import type { Network } from "../../lib/network.ts";
 import { sizeOf } from "../../lib/shape.ts";
 import type { Weights } from "../../lib/weights.ts";
 import { acceptedCoded } from "./makeAcceptedCoded.ts";
+import { acceptedLegacy } from "./makeLegacy.ts";
 import {
   type Accepted,
   framedFile,
@@ -228,4 +229,5 @@ export const accepted: readonly Accepted[] = [
   ["graph-text", "a name outside ASCII", graphFile("02 c3 a9 02 01 01 00 02 04 02 00 08 02 00")],
 
   ...acceptedCoded,
+  ...acceptedLegacy,
 ];

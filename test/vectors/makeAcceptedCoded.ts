@@ -21,7 +21,7 @@ function leveled(network: Network, scales: readonly number[], level: (t: number,
 const draw = (i: number): number => (Math.imul(i + 1, 2654435761) >>> 8) % 100;
 
 /** Two convolutions of which units are dead, and a dense layer behind them. */
-const image: Network = {
+export const image: Network = {
   name: "image",
   input: { height: 8, width: 8, channels: 1, scale: 1 / 255, offset: 0 },
   layers: [

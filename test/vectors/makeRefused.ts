@@ -1,3 +1,4 @@
+import { refusedLegacy } from "./makeLegacy.ts";
 import { refusedCoded } from "./makeRefusedCoded.ts";
 import {
   framedFile,
@@ -431,4 +432,5 @@ export const refused: readonly Refused[] = [
   ["metadata-value-empty", "an empty value", "varint-range", metadata("04 01 01 61 00")],
 
   ...refusedCoded,
+  ...refusedLegacy,
 ];
