@@ -5,7 +5,7 @@ section in force above each part. It shares no code and no idea with the TypeScr
 between clear and fast it is clear. `test/spec/spec.test.ts` holds the two against one another: a file that means
 different things to them is a fault of one of them, or of the document.
 
-encoder.py is the way back, verdict.py the command. Standard library only, Python 3.9 or later.
+legacy.py reads one method, encoder.py is the way back, verdict.py the command. No libraries, Python 3.9 or later.
 """
 
 import functools
@@ -348,8 +348,8 @@ def read_section(reader, tensors, still, numbers, framed, architecture):
         check_crc(reader.data, start, reader)
         if architecture == 0:
             need(4 * count_of(shapes) <= RATIO * (reader.at - start), "limit-ratio", start)
-    elif method == LEVELS:
-        need(not still, "levels-last", start)  # 5.4
+    elif method in REST:
+        need(not still, "levels-last", start)  # 5.4, 5.7
     chosen, row = METHODS[method](content, shapes)
     need(not framed or content.at == content.end, "leftover", content.at)
 
@@ -363,7 +363,7 @@ def read_section(reader, tensors, still, numbers, framed, architecture):
 # == 5 Methods =======================================================================================================
 # Each takes the shapes of the section's tensors, and gives what the file chose and the row of numbers. Numbers stay the
 # four bytes that they are: nothing here could change a NaN or a zero.
-LEVELS = 4  # the one tag that another rule names
+REST = {4, 7}  # tags of what has no length: levels and legacy codes
 
 
 def count_of(shapes):
@@ -465,8 +465,7 @@ def read_miracle(reader, shapes):
     indices = [reader.bits(bits) for _ in range(blocks)]
     reader.pad()
 
-    values = scalar_values(key, m, scales, sizes, indices)
-    numbers = []
+    values, numbers = scalar_values(key, m, scales, sizes, indices), []
     for t, shape in enumerate(shapes):
         start = len(numbers)
         numbers += [0.0] * math.prod(shape)
@@ -901,8 +900,7 @@ def read_metadata(reader):
     """Lines of (key, value). A reader may skip them; one that checks everything does not."""
     length = reader.varint(1, 65536)
     reader.bytes(length)
-    inner = Reader(reader.data, reader.at - length, reader.at)
-    lines = []
+    inner, lines = Reader(reader.data, reader.at - length, reader.at), []
     for _ in range(inner.varint(1, length)):
         at, key = inner.at, inner.text(64)
         need("a" <= key[0] <= "z" and set(key) <= KEY_CHARACTERS, "metadata-key", at)
@@ -993,6 +991,9 @@ ARCHITECTURES = {
     5: known("cnn1024", SAME1, POOL, SAME2, POOL, FLAT, (DENSE, RELU + BIAS, 1024), (DROPOUT, 0, 0.75), LAST),
 }
 
+from legacy import read_legacy  # 5.7, 6.4 and 7.8: here, as it takes parts of the above
+
 # The tags of sections 5 and 7.
-METHODS = dict(enumerate((read_raw, read_codebook, read_sparse, read_levels, read_miracle, read_sparse_raw), 1))
+METHODS = {1: read_raw, 2: read_codebook, 3: read_sparse, 4: read_levels, 5: read_miracle, 6: read_sparse_raw}
+METHODS[7] = read_legacy
 CODERS = {15: read_fixed, 16: read_huffman, 17: read_rans}

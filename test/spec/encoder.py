@@ -248,6 +248,17 @@ def write_miracle(to, chosen, _count):
     row.finish(to)
 
 
+def write_legacy(to, chosen, _count):
+    form, groups, block, scales, said = chosen
+    to.integer(form, 1)
+    if form & 64:
+        for group in groups:
+            to.varint(group)
+    to.varint(block)
+    to.out += scales
+    write_range(to, said)
+
+
 # == 6 Entries of a codebook =========================================================================================
 
 
@@ -377,5 +388,6 @@ def write_positions(to, form, places, length):
 
 
 # The tags of sections 5 and 7.
-METHODS = dict(enumerate((write_raw, write_codebook, write_sparse, write_levels, write_miracle, write_sparse_raw), 1))
+METHODS = {1: write_raw, 2: write_codebook, 3: write_sparse, 4: write_levels, 5: write_miracle, 6: write_sparse_raw}
+METHODS[7] = write_legacy
 CODERS = {15: write_fixed, 16: write_huffman, 17: write_rans}
