@@ -33,10 +33,13 @@ const widePlaces = 256;
 /** "Sum of squares and count that each tensor begins with." */
 const firstCount = 60;
 
-/** "floor(2^20 e^(-k / 256)), k = 0 to 3072." */
-const likelihoods = new Float64Array(3073);
-for (let k = 0, power = 2 ** 20; k < likelihoods.length; k++, power /= 1.0039138893383475) {
-  likelihoods[k] = Math.floor(power);
+const likelihoods = likelihoodTable();
+
+/** "likelihood[n], n = 0 to 3072": 2^20 e^(-n / 256), rounded down. */
+export function likelihoodTable(): Float64Array {
+  const table = new Float64Array(3073);
+  for (let n = 0, power = 2 ** 20; n < table.length; n++, power /= 1.0039138893383475) table[n] = Math.floor(power);
+  return table;
 }
 
 /** One way through all blocks: the same text for the encoder and the decoder. Returns the indices. */

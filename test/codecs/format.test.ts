@@ -12,6 +12,12 @@ import { crc32 } from "../../codecs/crc32.ts";
 import { codeLengths, huffman } from "../../codecs/huffman.ts";
 import { inspect } from "../../codecs/inspect.ts";
 import { levels } from "../../codecs/levels.ts";
+import { drawsOf } from "../../codecs/mrcl/draws.ts";
+import { likelihoodTable } from "../../codecs/mrcl/indexCoder.ts";
+import { MersenneTwister } from "../../codecs/mrcl/mersenneTwister.ts";
+import { normalQuantile } from "../../codecs/mrcl/normalQuantile.ts";
+import { sobolTable } from "../../codecs/mrcl/sobol.ts";
+import { squareRoot } from "../../codecs/mrcl/squareRoot.ts";
 import { Context, RangeEncoder } from "../../codecs/range.ts";
 import { encodeSingle } from "../../codecs/rans.ts";
 import { scaleOf } from "../../codecs/scale.ts";
@@ -27,6 +33,7 @@ import {
   threefry2x32,
   word,
 } from "../../lib/random.ts";
+import { log } from "../../lib/math.ts";
 import { sizeOf } from "../../lib/shape.ts";
 import type { Network } from "../../lib/network.ts";
 import { readVectors } from "../vectors/vectors.ts";
@@ -197,6 +204,51 @@ test("the scales and the random numbers of the document are those of the code", 
   const order = permutation(10, seedKey(7), { stream: 7, block: 2 });
   assert.ok(random.includes(`permutation(10, (7, 0), 7, 2) is ${[...order].join(" ")}.`));
 });
+
+test("the numbers of legacy codes in the document are those of the code", () => {
+  const text = section("### 6.4 Numbers of legacy codes");
+  const seeded = (): MersenneTwister => new MersenneTwister(53);
+  const drawn = <T>(count: number, draw: (random: MersenneTwister) => T): string => {
+    const random = seeded();
+    return Array.from({ length: count }, () => draw(random)).join(" ");
+  };
+  const found: Record<string, string> = {
+    "word()": drawn(4, (random) => bitsOf(random.word())),
+    "uniform() instead": drawn(3, (random) => random.uniform()),
+    "normal() instead": drawn(4, (random) => random.normal()),
+    "permutation(10) instead": [...seeded().permutation(10)].join(" "),
+    "ln(0.1), ln(0.7)": [0.1, 0.7].map(log).join(" "),
+    "root(0.1), root(2)": [0.1, 2].map(squareRoot).join(" "),
+  };
+  const rows = table(text, "after `begin`");
+  assert.deepEqual(Object.fromEntries(rows.map(([what, value]) => [what, value])), found);
+  for (const [, n, d, value] of text.matchAll(/quantile\(([\d.]+)(?: \/ (\d+))?\) = (-[\d.]*\d)/g)) {
+    assert.equal(String(normalQuantile(Number(n) / Number(d ?? 1))), value);
+  }
+  const sobol = sobolTable(40);
+  const words = Uint32Array.from({ length: 1024 * 40 }, (_, i) => sobol(Math.floor(i / 40), i % 40));
+  assert.ok(text.includes(`CRC-32 ${bitsOf(crc32(littleEndianWords(words)))}`));
+  const row = Array.from({ length: 8 }, (_, column) => sobol(3, column) / 2 ** 30).join(" ");
+  assert.ok(text.includes(`sobol(3, column) * 2^-30 is ${row} `));
+  const draws = (candidates: "sobol" | "normal") => drawsOf({ candidates, block: 3, blocks: 3, scalars: 8, rows: 2 });
+  const orders = (["sobol", "normal"] as const).map((candidates) => [...draws(candidates).order].join(" "));
+  assert.ok(text.includes(`With N = 8 and P = 9 the orders are ${orders.join(" and ")}.`));
+  const { candidate } = draws("normal");
+  const two = [0, 1].map((k) => [0, 1, 2].map((j) => candidate(k, j).toFixed(7)).join(" "));
+  assert.ok(text.replaceAll("\n", " ").includes(`are then ${two.join(" and ")}.`), two.join(" and "));
+  const likelihood = likelihoodTable();
+  const indices = section("### 7.8 Indices of legacy codes");
+  assert.ok(indices.includes(`CRC-32 ${bitsOf(crc32(littleEndianWords(Uint32Array.from(likelihood))))}`));
+  for (const [, n, value] of indices.matchAll(/likelihood\[(\d+)\] = (\d+)/g)) {
+    assert.equal(String(likelihood[Number(n)]), value);
+  }
+});
+
+function littleEndianWords(values: Uint32Array): Uint8Array {
+  const bytes = new Uint8Array(4 * values.length);
+  values.forEach((value, i) => new DataView(bytes.buffer).setUint32(4 * i, value, true));
+  return bytes;
+}
 
 function littleEndian(values: Float32Array): Uint8Array {
   const bytes = new Uint8Array(4 * values.length);
