@@ -1,5 +1,7 @@
-import { type Field, type Inspection, inspect, printable } from "./inspect.ts";
 import type { Limits } from "./codec.ts";
+import { layoutOf, type Meaning, meaningOf, meanings } from "./fieldMeanings.ts";
+import { type Field, type Inspection, inspect, printable } from "./inspect.ts";
+import { style } from "./inspectStyle.ts";
 
 export interface HtmlOptions {
   /** How many bytes are shown in hex, about: of longer files the longest fields are cut short. By default 65,536. */
@@ -53,67 +55,6 @@ ${fieldTable(source, fields)}
 </body>
 </html>
 `;
-}
-
-/** What a field can be for, in the order of the legend, with the hue of its colour. */
-const meanings = {
-  file: { title: "the file itself", hue: 215 },
-  graph: { title: "the network", hue: 270 },
-  metadata: { title: "metadata", hue: 325 },
-  section: { title: "which tensors, by which method", hue: 190 },
-  parameter: { title: "counts and parameters", hue: 85 },
-  table: { title: "code tables", hue: 45 },
-  number: { title: "numbers and entries", hue: 150 },
-  place: { title: "positions", hue: 20 },
-  symbol: { title: "symbols, levels and indices", hue: 0 },
-  checksum: { title: "checksums", hue: null },
-} as const;
-
-type Meaning = keyof typeof meanings;
-
-/** Fields of sections by name. What is not named here is a parameter of its method. */
-const named: Readonly<Record<string, Meaning>> = {
-  method: "section",
-  tensors: "section",
-  length: "section",
-  "code lengths": "table",
-  frequencies: "table",
-  "entry values": "number",
-  numbers: "number",
-  scales: "number",
-  positions: "place",
-  codes: "symbol",
-  indices: "symbol",
-  levels: "symbol",
-  "states and symbols": "symbol",
-  symbols: "symbol",
-};
-
-function meaningOf(path: readonly string[]): Meaning {
-  const last = path.at(-1)!;
-  if (last === "checksum") return "checksum";
-  if (path.length === 1) return "file";
-  if (path[0] === "graph" || path[0] === "metadata") return path[0];
-  const meaning = Object.hasOwn(named, last) ? named[last]! : "parameter";
-  // The codes of positions are positions.
-  return meaning === "symbol" && path.includes("places") ? "place" : meaning;
-}
-
-type Layout = readonly (readonly [name: string, bits: number])[];
-
-/** Of one whole byte, what its bits say, highest first: names and widths. By its path within a section, a layer. */
-const layouts: Readonly<Record<string, Layout>> = {
-  architecture: [["more follows", 1], ["architecture", 5], ["metadata", 1], ["framed", 1]],
-  flags: [["none", 3], ["same", 1], ["bias", 1], ["activation", 3]],
-  method: [["method", 6], ["cover", 2]],
-  "places / form": [["kind", 4], ["parameter", 4]],
-  form: [["sizes", 1], ["groups", 1], ["live units", 1], ["bits - 4", 5]],
-};
-
-function layoutOf(path: readonly string[]): Layout | undefined {
-  if (path[0] === "metadata") return undefined;
-  const within = path.slice(path[0] === "graph" ? 2 : path.length > 1 ? 1 : 0).join(" / ");
-  return Object.hasOwn(layouts, within) ? layouts[within] : undefined;
 }
 
 /** A list such as that of the classes may be long: of one parent, so many fields are shown by themselves. */
@@ -399,63 +340,3 @@ function character(byte: number): string {
 function grouped(value: number): string {
   return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
 }
-
-/** Each colour in two shades, for light screens and for dark ones. */
-function style(): string {
-  const shades = (lightness: readonly [number, number], saturation: number): string =>
-    Object.entries(meanings)
-      .flatMap(([name, { hue }]) => {
-        const colour = (i: 0 | 1): string => `hsl(${hue ?? 0} ${hue === null ? 0 : saturation}% ${lightness[i]}%)`;
-        return [`--${name}: ${colour(0)};`, `--${name}-odd: ${colour(1)};`];
-      })
-      .join("\n");
-  const classes = Object.keys(meanings).map(
-    (name) => `.${name} { background: var(--${name}); }\n.${name}.odd { background: var(--${name}-odd); }`,
-  );
-  const light = "--page: #fff; --ink: #1c1e21; --soft: #666b73; --line: #dfe2e6; --mark: #d0006f;";
-  const dark = "--page: #15171a; --ink: #e8eaed; --soft: #9aa0a8; --line: #33373d; --mark: #ff6ab3;";
-  return [
-    `:root {\n${light}\n${shades([89, 81], 78)}\n}`,
-    `@media (prefers-color-scheme: dark) {\n:root {\n${dark}\n${shades([25, 33], 48)}\n}\n}`,
-    ...classes,
-    rules,
-  ].join("\n");
-}
-
-const rules = `* { box-sizing: border-box; }
-body {
-  margin: 0 auto; padding: 1.5rem; max-width: 110rem;
-  background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, sans-serif;
-}
-h1 { font-size: 1.6rem; margin: 0; overflow-wrap: anywhere; }
-h2 { font-size: 1.05rem; margin: 1.6rem 0 0.5rem; }
-p { margin: 0.2rem 0; color: var(--soft); }
-a { color: inherit; text-decoration: none; }
-a:hover { outline: 2px solid var(--ink); outline-offset: -1px; }
-a:target, a:has(:target), tr:target td { outline: 2px solid var(--mark); outline-offset: -1px; }
-table { border-collapse: collapse; }
-th, td { text-align: left; vertical-align: top; padding: 0.15rem 0.7rem 0.15rem 0; overflow-wrap: anywhere; }
-th, td { border-bottom: 1px solid var(--line); }
-th { font-weight: 600; color: var(--soft); white-space: nowrap; }
-td.size { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-.bar { display: flex; height: 1.2rem; border: 1px solid var(--line); }
-ul { display: flex; flex-wrap: wrap; gap: 0.2rem 1.6rem; list-style: none; padding: 0; margin: 0.5rem 0; }
-li b { display: inline-block; width: 1em; height: 1em; margin-right: 0.45em; vertical-align: -0.12em; }
-li b { border: 1px solid var(--line); }
-.columns { display: flex; gap: 1.2rem; width: max-content; }
-pre, .bits { margin: 0; font: 13px/1.55 ui-monospace, "DejaVu Sans Mono", Consolas, monospace; }
-.offsets, .bits, .fields i { color: var(--soft); }
-.offsets { user-select: none; }
-.bits { white-space: nowrap; }
-.fields table { width: 100%; }
-.fields td.size { padding-left: 0.7rem; }
-.fields td:last-child { width: 45%; }
-.fields td:first-child { padding-left: 0.5rem; white-space: nowrap; font-variant-numeric: tabular-nums; }
-@media (min-width: 75rem) {
-  main { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 2.5rem; align-items: start; }
-  .dump { position: sticky; top: 0; max-height: 100vh; overflow: auto; padding-right: 1rem; }
-}
-@media (max-width: 75rem) {
-  .dump, .fields { overflow-x: auto; }
-}
-`;

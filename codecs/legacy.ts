@@ -39,7 +39,7 @@ const withGroups = 64;
 /** "From 2^-100 to 2^100": so that no product with a candidate is infinite. */
 const largestScale = 2 ** 100;
 /** "Numbers of all candidates together", and "candidates times places of all blocks". */
-const mostEntries = 2 ** 18;
+const mostEntries = 2 ** 17;
 const mostScores = 2 ** 27;
 
 export const legacy: Method<LegacyCode> = {
@@ -67,7 +67,7 @@ export const legacy: Method<LegacyCode> = {
       },
 
       read(from, budget) {
-        const form = from.u8("form");
+        const form = from.u8("legacy form");
         const bits = (form % withNormals) + 1;
         if (bits > mostBits || form >= 2 * withGroups) {
           from.fail("legacy-form", `legacy: there is no form ${form}`, from.position - 1);
