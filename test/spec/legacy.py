@@ -23,7 +23,7 @@ def read_legacy(reader, shapes):
 
     at, block = reader.at, reader.varint(1, total if drawn else 40)
     blocks = (total + block - 1) // block
-    small = count_of(shapes) <= 2**24 and 2**bits * block <= 2**18 and 2**bits * blocks * block <= 2**27
+    small = count_of(shapes) <= 2**24 and 2**bits * block <= 2**17 and 2**bits * blocks * block <= 2**27
     need(small, "legacy-size", at)
     at, raw = reader.at, reader.bytes(4 * len(shapes))
     scales = struct.unpack(f"<{len(shapes)}f", raw)

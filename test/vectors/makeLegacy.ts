@@ -78,7 +78,7 @@ export const acceptedLegacy: readonly Accepted[] = [
     "legacy: the smallest scale and the largest, 2^-100 and 2^100",
     smallFile("1d 03 03 0000800d 00008071 5c"),
   ],
-  ["legacy-most-bits", "legacy: the last of 4,096 candidates of 40", smallFile(`1d 0b 28 ${scales} fff0`)],
+  ["legacy-most-bits", "legacy: the last of 4,096 candidates of 32", smallFile(`1d 0b 20 ${scales} fff0`)],
   ["legacy-framed", "legacy, framed: before another section", beforeAnother],
   [
     "legacy-after-codebook",
@@ -128,9 +128,9 @@ export const refusedLegacy: readonly Refused[] = [
   ],
   [
     "legacy-size-table",
-    "legacy: 4,096 candidates of 65 drawn normals, where 64 would be 2^18",
+    "legacy: 4,096 candidates of 33 drawn normals, where 32 would be 2^17",
     "legacy-size",
-    linearLegacy(`2b 41 ${half}`),
+    linearLegacy(`2b 21 ${half}`),
   ],
   [
     "legacy-size-scores",
