@@ -13,7 +13,7 @@ import { codeLengths, huffman } from "../../codecs/huffman.ts";
 import { inspect } from "../../codecs/inspect.ts";
 import { levels } from "../../codecs/levels.ts";
 import { drawsOf } from "../../codecs/mrcl/draws.ts";
-import { likelihoodTable } from "../../codecs/mrcl/indexCoder.ts";
+import { codeIndices, likelihoodTable } from "../../codecs/mrcl/indexCoder.ts";
 import { MersenneTwister } from "../../codecs/mrcl/mersenneTwister.ts";
 import { normalQuantile } from "../../codecs/mrcl/normalQuantile.ts";
 import { sobolTable } from "../../codecs/mrcl/sobol.ts";
@@ -241,6 +241,30 @@ test("the numbers of legacy codes in the document are those of the code", () => 
   assert.ok(indices.includes(`CRC-32 ${bitsOf(crc32(littleEndianWords(Uint32Array.from(likelihood))))}`));
   for (const [, n, value] of indices.matchAll(/likelihood\[(\d+)\] = (\d+)/g)) {
     assert.equal(String(likelihood[Number(n)]), value);
+  }
+});
+
+test("the indices of legacy codes worked in the document are those of the code, bit by bit", () => {
+  const text = section("### 7.8 Indices of legacy codes");
+  const rows = table(text, "block");
+  assert.equal(rows.length, 2);
+  const common = { candidates: "sobol", block: 3 } as const;
+  const given = Uint32Array.from(rows, ([, , index]) => Number(index));
+  const encoder = new RangeEncoder();
+  const bits: string[] = [];
+  const coder = {
+    code(bit: number, zero: number) {
+      bits.push(`${bit} (${zero})`);
+      return encoder.code(bit, zero);
+    },
+  };
+  codeIndices({ ...common, shapes: [[2, 2], [2]], bits: 4, groups: [1, 1], coder, given });
+  assert.equal(rows.map(([, bits]) => bits).join(", "), bits.join(", "));
+  assert.ok(text.includes(`The byte \`${hexOf(encoder.finish())}\``));
+  const { order, candidate } = drawsOf({ ...common, blocks: 2, scalars: 6, rows: 16 });
+  assert.ok(text.includes(`order is ${[...order].join(" ")}.`));
+  for (const [, , index, numbers] of rows) {
+    assert.equal([0, 1, 2].map((j) => candidate(Number(index), j).toFixed(8)).join(" "), numbers);
   }
 });
 
