@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { legacyCode, mrclLayout, mrclModels, pack, readMrcl, sectionsOf } from "../../codecs/index.ts";
+import { legacyCode, mrclLayout, mrclModels, readMrcl, sectionsOf } from "../../codecs/index.ts";
 import { digest, evaluate, network as networkCalled } from "../../models/index.ts";
 import { withRuntime } from "../device.ts";
 import { UsageError } from "../errors.ts";
@@ -10,19 +10,19 @@ import {
   type CommonOptions,
   type DataOptions,
   type DeviceOptions,
-  type OutputOptions,
   whole,
   withData,
   withDevice,
   withExample,
   withJson,
-  withOutput,
 } from "../options.ts";
 import { reportTo } from "../report.ts";
 import { codecsOf, sizeFigures } from "../sizes.ts";
 import { grouped, percent, times } from "../table.ts";
 
-interface ImportOptions extends CommonOptions, DataOptions, DeviceOptions, OutputOptions {
+interface ImportOptions extends CommonOptions, DataOptions, DeviceOptions {
+  readonly output: string;
+  readonly metadata?: true;
   readonly model: keyof typeof mrclModels;
   readonly block?: number;
   readonly bits?: number;
@@ -37,8 +37,10 @@ export function register(program: Command): void {
     .description("read a legacy .mrcl file and write its weights, unchanged, as a .knet file")
     .addOption(model.choices(Object.keys(mrclModels)).makeOptionMandatory())
     .option("--block <count>", "scalars per block (default: what the file's size leaves, if it leaves one)", whole(1))
-    .option("--bits <count>", "bits per block (default: the same)", whole(1, 20));
-  withDevice(withData(withOutput(command), "none, and nothing is measured"));
+    .option("--bits <count>", "bits per block (default: the same)", whole(1, 20))
+    .requiredOption("-o, --output <file>", "the .knet file to write")
+    .option("--metadata", "say in the file where the network came from; it takes bytes");
+  withDevice(withData(command, "none, and nothing is measured"));
   withExample(withJson(command), "kilonet import lenet5.mrcl --model lenet5 --bits 10 --data mnist -o lenet5.knet");
   command.action((path: string, options: ImportOptions) =>
     interruptible(
@@ -71,31 +73,15 @@ async function importFile(path: string, options: ImportOptions, signal: AbortSig
     coded === undefined ? sectionsOf(weights) : [{ tensors: weights.map(({ name }) => name), coded }];
   const sha256 = digest(weights);
   const origin = { imported: `mrcl, ${block} scalars at ${bits} bits`, data: source?.name, weights: sha256 };
-  const metadata = options.metadata ? metadataFrom(origin) : undefined;
+  const metadata = options.metadata === undefined ? undefined : metadataFrom(origin);
   const size = sizeFigures((await saveNetwork(output, { network, sections, metadata })).length, weights);
-
-  const bytesBare = metadata === undefined ? size.bytes : pack({ network, sections }).length;
 
   const codec = codecsOf(sections);
   const test =
     measured === undefined ? "" : `; test accuracy ${percent(measured.accuracy)} (${grouped(measured.errors)} errors)`;
-  const bare = metadata === undefined ? "" : ` (${grouped(bytesBare)} without metadata)`;
   report.result(
-    {
-      accuracy,
-      errors,
-      count,
-      ...size,
-      codec,
-      block,
-      bits,
-      bytesBare,
-      bytesBefore: content.length,
-      backend,
-      sha256,
-      output,
-    },
-    `${output}: ${grouped(size.bytes)} bytes${bare}, ${times(size.ratio)} smaller than float32; the same weights as ` +
+    { accuracy, errors, count, ...size, codec, block, bits, bytesBefore: content.length, backend, sha256, output },
+    `${output}: ${grouped(size.bytes)} bytes, ${times(size.ratio)} smaller than float32; the same weights as ` +
       `the ${grouped(content.length)} bytes of ${path}, blocks of ${block} at ${bits} bits${test}`,
   );
 }
